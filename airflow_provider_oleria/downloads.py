@@ -1,0 +1,196 @@
+"""The vocabulary of Oleria's Downloads API: data contexts, and what comes back. With ``Filter`` and ``Sort``, all a DAG
+file needs.
+
+Source of every name: Oleria's developer documentation, "Working with Downloads" and API reference. Nothing here
+does I/O or imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from airflow_provider_oleria.criteria import Filter, Sort
+
+__all__ = ["DataContext", "DownloadRequest", "DownloadStatus", "Filter", "SavedDownload", "Sort"]
+
+
+class DataContext(StrEnum):
+    """What can be exported. A member is its API name as a string; other strings stay usable.
+
+    ``group`` and ``description`` are those of the vendor's documentation.
+    """
+
+    group: str
+    description: str
+
+    def __new__(cls, value: str, group: str, description: str) -> DataContext:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.group = group
+        member.description = description
+        return member
+
+    ACCESS_INVENTORY_IDENTITIES = (
+        "accessInventoryIdentitiesV2",
+        "Access Inventory",
+        "identities and what each of them can reach",
+    )
+    ACCESS_INVENTORY_EMPLOYEES = (
+        "accessInventoryEmployeesV2",
+        "Access Inventory",
+        "employees and what each of them can reach",
+    )
+    ACCESS_INVENTORY_NHI = (
+        "accessInventoryNhiV2",
+        "Access Inventory",
+        "non-human identities and what each of them can reach",
+    )
+    ACCESS_INVENTORY_ACCOUNTS = (
+        "accessInventoryAccounts",
+        "Access Inventory",
+        "accounts and their access",
+    )
+    ACCESS_INVENTORY_APPLICATION_ACCOUNTS = (
+        "accessInventoryApplicationAccountsV2",
+        "Access Inventory",
+        "accounts by application",
+    )
+    ACCESS_INVENTORY_APPLICATION_INSTANCES = (
+        "accessInventoryApplicationInstancesV2",
+        "Access Inventory",
+        "application instances and who has access",
+    )
+    ACCESS_INVENTORY_GROUPS = (
+        "accessInventoryGroupsV2",
+        "Access Inventory",
+        "groups, their members and their access",
+    )
+    ACCESS_INVENTORY_ROLES = (
+        "accessInventoryRolesV2",
+        "Access Inventory",
+        "roles and who holds them",
+    )
+    ACCESS_INVENTORY_RESOURCE_INSTANCES = (
+        "accessInventoryResourceInstancesV2",
+        "Access Inventory",
+        "resources and who can reach them",
+    )
+    IDENTITIES = ("identities", "Identity & Employees", "identity records")
+    EMPLOYEES = ("employees", "Identity & Employees", "HR records")
+    EMPLOYEE_ACCESS_INSIGHTS = (
+        "employeeAccessInsights",
+        "Identity & Employees",
+        "access posture by employee",
+    )
+    OLERIA_USERS = ("oleriaUsers", "Identity & Employees", "users of Oleria itself")
+    ACCOUNT_UTILIZATION = ("accountUtilization", "Utilization", "how accounts are used")
+    GROUP_UTILIZATION_ACCOUNTS = (
+        "groupUtilizationAccounts",
+        "Utilization",
+        "how group memberships are used, by account",
+    )
+    RISKS = ("risks", "Risk & Activity", "detected risks")
+    RISKS_V2 = ("risksV2", "Risk & Activity", "detected risks, second version")
+    RISK_MONITORING_DETAIL = ("riskMonitoringDetail", "Risk & Activity", "monitored risks in detail")
+    ACTIVITY_ANALYSIS = ("activityAnalysis", "Risk & Activity", "the raw activity log")
+    IDENTITY_ASSESSMENT_RISK_DOWNLOAD = (
+        "identityAssessmentRiskDownload",
+        "Identity Assessments",
+        "periodic assessment: risks",
+    )
+    IDENTITY_ASSESSMENT_ENTITLEMENT_UTILIZATION = (
+        "identityAssessmentEntitlementUtilization",
+        "Identity Assessments",
+        "periodic assessment: use of entitlements",
+    )
+    IDENTITY_ASSESSMENT_RESOURCE_INSTANCE_UTILIZATION = (
+        "identityAssessmentResourceInstanceUtilization",
+        "Identity Assessments",
+        "periodic assessment: use of resources",
+    )
+    IDENTITY_ASSESSMENT_SIMILAR_GROUPS = (
+        "identityAssessmentSimilarGroups",
+        "Identity Assessments",
+        "periodic assessment: groups that resemble",
+    )
+    ILM_EMPLOYEE_EVENTS = (
+        "ilmEmployeeEvents",
+        "Identity Lifecycle",
+        "joiner, mover and leaver events",
+    )
+    ILM_WORKFLOW_EMPLOYEE_EVENTS = (
+        "ilmWorkflowEmployeeEvents",
+        "Identity Lifecycle",
+        "what lifecycle workflows did for those events",
+    )
+
+    @classmethod
+    def warn_if_unknown(cls, name: str) -> None:
+        """Warn about a data context outside the published catalogue, offering the nearest known one.
+
+        The catalogue is not proven complete, so this is no error.
+        """
+        if name in cls:
+            return
+        near = difflib.get_close_matches(name, list(cls), n=1)
+        hint = f" Did you mean {near[0].value!r}?" if near else ""
+        warnings.warn(
+            f"{name!r} is not among the data contexts Oleria has published; it is sent as it stands.{hint}",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+class DownloadStatus(StrEnum):
+    """Where an export stands."""
+
+    ACCEPTED = "accepted"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class DownloadRequest:
+    """One export as the API describes it.
+
+    :param id: the download id (a uuid).
+    :param status: where the export stands.
+    :param error: on ``failed``, the vendor's code and message.
+    :param url: on ``completed``, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
+        log it, return it from a task or store it.
+    """
+
+    id: str
+    status: DownloadStatus
+    error: str | None = None
+    url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class SavedDownload:
+    """An export that stands at its destination.
+
+    :param download_id: the download id.
+    :param data_context: what was exported; ``None`` where only the id was known.
+    :param status: always ``completed``.
+    :param path: the destination.
+    :param size_bytes: size of the file at the destination.
+    :param row_count: CSV records in the file, the header not counted.
+    :param sha256: of the file at the destination, hexadecimal.
+    """
+
+    download_id: str
+    data_context: str | None
+    status: str
+    path: str
+    size_bytes: int
+    row_count: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as a plain dict: what the operators return."""
+        return asdict(self)

@@ -1,0 +1,75 @@
+"""What can go wrong, arranged by what helps: nothing a retry could do, or trying again.
+
+None of these is an ``AirflowException``: a sensor's ``soft_fail`` would turn that into a skip. The operators and
+the sensor translate :class:`OleriaFatalError` into ``AirflowFailException`` at their own border.
+"""
+
+from __future__ import annotations
+
+
+class OleriaError(Exception):
+    """Anything this package raises. Its text never holds a secret, a token or a presigned URL."""
+
+
+class OleriaFatalError(OleriaError):
+    """No retry can mend this; somebody has to change something."""
+
+
+class OleriaInputError(OleriaFatalError, ValueError):
+    """An argument (data context, filter, sort order, destination) is not what the API or Airflow accepts."""
+
+
+class OleriaConnectionError(OleriaFatalError, ValueError):
+    """The Airflow Connection lacks a field, or a field is malformed."""
+
+
+class OleriaAuthError(OleriaFatalError):
+    """The credentials or the scope were refused."""
+
+
+class OleriaForbiddenError(OleriaFatalError):
+    """403: the credential is not scoped for the resource."""
+
+
+class OleriaNotFoundError(OleriaFatalError):
+    """404: absent, or not visible to this credential."""
+
+
+class OleriaRequestError(OleriaFatalError):
+    """The API refused the request as such: a 400, another 4xx, or a redirect."""
+
+
+class OleriaExportFailedError(OleriaFatalError):
+    """The export ended with status ``failed``."""
+
+
+class OleriaTransientError(OleriaError):
+    """Another try may well succeed."""
+
+
+class OleriaUnavailableError(OleriaTransientError):
+    """A 5xx or a 429 that outlasted the patience of one call."""
+
+
+class OleriaUnreachableError(OleriaTransientError):
+    """No connection could be made: the request surely did not arrive."""
+
+
+class OleriaAnswerLostError(OleriaTransientError):
+    """The request went out, no answer came back: whether it was carried out is unknown."""
+
+
+class OleriaTimeoutError(OleriaTransientError):
+    """The deadline passed before the export was complete."""
+
+
+class OleriaProtocolError(OleriaTransientError):
+    """An answer that the published contract does not know."""
+
+
+class OleriaTransferError(OleriaTransientError):
+    """The file did not arrive whole."""
+
+
+class OleriaUrlExpiredError(OleriaTransferError):
+    """403 from the store: the presigned URL is no longer accepted."""
