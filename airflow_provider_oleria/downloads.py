@@ -134,10 +134,11 @@ class DataContext(StrEnum):
 
         The catalogue is not proven complete, so this is no error.
         """
-        if name in cls:
+        known = [member.value for member in cls]
+        if name in known:
             return
-        near = difflib.get_close_matches(name, list(cls), n=1)
-        hint = f" Did you mean {near[0].value!r}?" if near else ""
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
         warnings.warn(
             f"{name!r} is not among the data contexts Oleria has published; it is sent as it stands.{hint}",
             UserWarning,
