@@ -170,6 +170,15 @@ class DownloadRequest:
     error: str | None = None
     url: str | None = field(default=None, repr=False)
 
+    def serialize(self) -> dict[str, Any]:
+        """What Airflow stores when a task returns it: everything but the URL."""
+        return {"id": self.id, "status": str(self.status), "error": self.error}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any], version: int) -> DownloadRequest:
+        """The way back."""
+        return cls(id=data["id"], status=DownloadStatus(data["status"]), error=data["error"])
+
 
 @dataclass(frozen=True)
 class SavedDownload:

@@ -44,7 +44,12 @@ class OleriaExportFailedError(OleriaFatalError):
 
 
 class OleriaTransientError(OleriaError):
-    """Another try may well succeed."""
+    """Another try may well succeed.
+
+    ``retry_after`` is how many seconds the other side asked to wait, if it did.
+    """
+
+    retry_after: float | None = None
 
 
 class OleriaUnavailableError(OleriaTransientError):
@@ -61,6 +66,10 @@ class OleriaAnswerLostError(OleriaTransientError):
 
 class OleriaTimeoutError(OleriaTransientError):
     """The deadline passed before the export was complete."""
+
+
+class OleriaNotReadyError(OleriaTransientError):
+    """The export is still being made; there is nothing to save yet."""
 
 
 class OleriaProtocolError(OleriaTransientError):

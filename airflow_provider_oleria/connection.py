@@ -1,0 +1,180 @@
+"""Airflow Connection → validated settings. Nothing is sent anywhere before these hold."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_oleria.errors import OleriaConnectionError
+
+DEFAULT_SCOPE: Final = "ClientCredentialsResourceServer/client_credentials_base_scope"
+"""The scope of Oleria's token guide."""
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Longest wait for a connection, in seconds."""
+
+DEFAULT_TIMEOUT: Final = 60.0
+
+_WHERE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a Connection says, checked.
+
+    :param api_url: scheme, host and port of the API, without a trailing slash.
+    :param auth_url: the tenant's token endpoint.
+    :param client_id: of the OAuth application.
+    :param client_secret: of the OAuth application.
+    :param audience: sent with the token request when configured.
+    :param scope: the scope to ask for.
+    :param timeout: longest silence on an open connection, in seconds.
+    :param verify: ``True``, or the path of a CA bundle.
+    """
+
+    api_url: str
+    auth_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    audience: str | None = None
+    scope: str = DEFAULT_SCOPE
+    timeout: float = DEFAULT_TIMEOUT
+    verify: bool | str = True
+
+    @property
+    def total_timeout(self) -> float:
+        """Longest time one call may take as a whole, in seconds, however it drips."""
+        return 5 * self.timeout
+
+
+def read_settings(
+    conn_id: str,
+    *,
+    host: str | None,
+    port: int | None,
+    schema: str | None,
+    login: str | None,
+    password: str | None,
+    extra: Mapping[str, Any],
+) -> Settings:
+    """Check a Connection's fields.
+
+    :param conn_id: for the error text.
+    :param host: the API URL, with or without scheme, port and trailing slash.
+    :param port: the Connection's port, where the host names none.
+    :param schema: ``http`` or ``https``, where Airflow split it off a connection URI.
+    :param login: stands in for the extra ``client_id``.
+    :param password: stands in for the extra ``client_secret``.
+    :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
+        (seconds) and ``verify``.
+    :raises OleriaConnectionError: naming every missing or malformed field and what to put there.
+    """
+    problems: list[str] = []
+
+    def text(name: str, stand_in: str | None = None) -> str:
+        value = extra.get(name)
+        if value is not None and not isinstance(value, str):
+            problems.append(f"extra {name!r} must be a string")
+            return ""
+        return (value or stand_in or "").strip()
+
+    def required(value: str, what: str) -> str:
+        if not value:
+            problems.append(f"{what} is missing ({_WHERE})")
+        return value
+
+    def checked(reader: Any, *arguments: Any) -> Any:
+        try:
+            return reader(*arguments)
+        except ValueError as problem:
+            problems.append(str(problem))
+
+    api_url = required((host or "").strip(), "the host (API URL, such as https://devx.<tenant>.oleria.io)")
+    auth_url = required(text("auth_url"), "extra 'auth_url' (Authentication URL)")
+    settings = Settings(
+        api_url=checked(_api_url, api_url, port, schema) if api_url else "",
+        auth_url=checked(_auth_url, auth_url) if auth_url else "",
+        client_id=required(text("client_id", login), "extra 'client_id' (or the login)"),
+        client_secret=required(text("client_secret", password), "extra 'client_secret' (or the password)"),
+        audience=text("audience") or None,
+        scope=text("scope") or DEFAULT_SCOPE,
+        timeout=checked(_timeout, extra.get("timeout")),
+        verify=checked(_verify, extra.get("verify")),
+    )
+    if problems:
+        raise OleriaConnectionError(f"Connection {conn_id!r} cannot be used: {'; '.join(problems)}.")
+    return settings
+
+
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` names this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _api_url(host: str, port: int | None, schema: str | None) -> str:
+    scheme = schema if schema in ("http", "https") else "https"
+    parts = _url("the host (API URL)", host if "://" in host else f"{scheme}://{host}")
+    if parts.path.strip("/") or parts.query:
+        raise ValueError(
+            f"the host (API URL) must be scheme and host only, without {parts.path or '?' + parts.query!r}"
+        )
+    port = parts.port or port
+    hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{hostname}" + (f":{port}" if port else "")
+
+
+def _auth_url(text: str) -> str:
+    return _url("extra 'auth_url' (Authentication URL)", text).geturl()
+
+
+def _url(what: str, text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        raise ValueError(f"{what} is not a URL") from None
+    # The text itself may carry a password, so it is not repeated.
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{what} must be a URL such as https://host.example")
+    if parts.username or parts.password:
+        raise ValueError(f"{what} must not carry a user name or password")
+    if parts.fragment or any(character.isspace() for character in text):
+        raise ValueError(f"{what} must not contain spaces or a fragment")
+    if parts.scheme == "http" and not is_loopback(text):
+        raise ValueError(
+            f"{what} must be https: credentials never travel in plain text (http is for loopback hosts)"
+        )
+    return parts
+
+
+def _timeout(value: Any) -> float:
+    if value in (None, ""):
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError("extra 'timeout' must be a number of seconds greater than 0")
+    return seconds
+
+
+def _verify(value: Any) -> bool | str:
+    if value in (None, "") or value is True or (isinstance(value, str) and value.lower() == "true"):
+        return True
+    if value is False or not isinstance(value, str) or value.lower() == "false":
+        raise ValueError(
+            "extra 'verify' must be true or the path of a CA bundle: without verification "
+            "the client secret goes to whoever answers"
+        )
+    if not Path(value).exists():
+        raise ValueError(f"extra 'verify': there is no CA bundle at {value!r} on this machine")
+    return value

@@ -1,0 +1,79 @@
+"""A connection that failed → an error that names the host, the cause and the remedy.
+
+The libraries' own texts are not passed on: they carry whole URLs, and a presigned URL is a credential.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from airflow_provider_oleria.errors import (
+    OleriaAnswerLostError,
+    OleriaTransientError,
+    OleriaUnreachableError,
+)
+
+
+def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaTransientError:
+    """The error for a request that got no whole answer.
+
+    :param problem: what the HTTP library raised.
+    :param url: where the request went; only its host is named.
+    :param arrived: whether the request may have reached the other side.
+    """
+    host = urlsplit(url).netloc
+    causes = list(_causes(problem))
+    if arrived:
+        how = (
+            "no answer came in time"
+            if _any(causes, TimeoutError)
+            else f"the connection broke ({_names(causes)})"
+        )
+        return OleriaAnswerLostError(f"{host}: {how}")
+    certificate = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if certificate is not None:
+        how = (
+            f"its TLS certificate is not trusted ({certificate.verify_message}). Behind a proxy that re-signs "
+            "traffic, set the Connection's extra 'verify' to the path of its CA bundle"
+        )
+    elif _any(causes, ssl.SSLError):
+        how = f"the TLS handshake failed ({_names(causes)})"
+    elif _any(causes, socket.gaierror):
+        how = "its name cannot be resolved. Check the Connection's host and auth_url, and DNS on this machine"
+    elif _any(causes, ConnectionRefusedError):
+        how = "the connection was refused. Check host and port in the Connection, and any proxy"
+    else:
+        how = (
+            "no connection could be made in time. Allow outgoing https to the hosts of both the API URL and the "
+            "Authentication URL"
+        )
+    return OleriaUnreachableError(f"{host}: {how}")
+
+
+def certificate_refused(problem: BaseException) -> bool:
+    """Whether it ended before anything was sent because the certificate is not trusted."""
+    return _any(list(_causes(problem)), ssl.SSLCertVerificationError)
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """``problem`` and everything it was made from, whichever way the library keeps it."""
+    pending, seen = [problem], set()
+    while pending:
+        cause = pending.pop(0)
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
+        pending += [item for item in inner if isinstance(item, BaseException)]
+
+
+def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
+    return any(isinstance(cause, kind) for cause in causes)
+
+
+def _names(causes: list[BaseException]) -> str:
+    return type(causes[-1]).__name__

@@ -1,0 +1,41 @@
+"""What Airflow reads about the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_oleria import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, valid against Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-oleria",
+        "name": "Oleria",
+        "description": "Scheduled exports of the Oleria API: who has access to what, as checked CSV files.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Oleria",
+                "external-doc-url": "https://www.oleria.com/",
+                "tags": ["service"],
+            }
+        ],
+        "operators": [
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.operators.download"]}
+        ],
+        "sensors": [
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.sensors.download"]}
+        ],
+        "hooks": [{"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.hooks.oleria"]}],
+        "triggers": [
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.download"]}
+        ],
+        "connection-types": [
+            {
+                "connection-type": "oleria",
+                "hook-class-name": "airflow_provider_oleria.hooks.oleria.OleriaHook",
+                "hook-name": "Oleria",
+            }
+        ],
+    }

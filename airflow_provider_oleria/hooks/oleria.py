@@ -1,0 +1,248 @@
+"""The Connection's face: what a DAG author calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_oleria import conversation
+from airflow_provider_oleria.connection import Settings, read_settings
+from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload
+from airflow_provider_oleria.errors import OleriaError, OleriaNotFoundError, OleriaNotReadyError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
+    from requests_oauthlib import OAuth2Session
+
+    from airflow_provider_oleria.client import AsyncClient, Client
+
+_NO_SUCH_DOWNLOAD = "00000000-0000-0000-0000-000000000000"
+
+
+class OleriaHook(BaseHook):
+    """Talks to the Oleria API with the credentials of an Airflow Connection. Usable from any ``@task``.
+
+    One access token serves all hooks of a process. Errors are those of :mod:`airflow_provider_oleria.errors`.
+
+    :param oleria_conn_id: the Connection: host is the API URL; extras ``client_id``, ``client_secret``, ``auth_url``,
+        and optionally ``audience``, ``scope``, ``timeout`` (seconds) and ``verify``.
+    """
+
+    conn_name_attr = "oleria_conn_id"
+    default_conn_name = "oleria_default"
+    conn_type = "oleria"
+    hook_name = "Oleria"
+
+    def __init__(self, oleria_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.oleria_conn_id = oleria_conn_id
+
+    def get_conn(self) -> OAuth2Session:
+        """An authorised ``OAuth2Session`` for anything else the API offers.
+
+        Paths such as ``/v1/downloads`` are completed with the API URL. The session puts the process's current token
+        on requests to the API, and on no others; it does not follow redirects.
+
+        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        """
+        return self._client.session
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Mint a token and make one harmless authorised call, for Airflow's *Test* button.
+
+        :return: whether it went well, and in one sentence what was found.
+        """
+        try:
+            self.get_download(_NO_SUCH_DOWNLOAD)
+        except OleriaNotFoundError:
+            pass  # which is the answer of an API that accepts the token
+        except OleriaError as problem:
+            return False, str(problem)
+        return True, "A token was issued, and the API accepts it."
+
+    def create_download(
+        self,
+        data_context: str,
+        filter_by: Sequence[Mapping[str, Any]] | None = None,
+        sort_by: Sequence[Mapping[str, Any]] | None = None,
+    ) -> DownloadRequest:
+        """Start an export. A request whose answer is lost is not repeated: the API would start a second export.
+
+        :param data_context: what to export, such as ``DataContext.ACCESS_INVENTORY_IDENTITIES``.
+        :param filter_by: filters, combined with AND: built with ``Filter``, or the API's own dicts.
+        :param sort_by: sort orders: built with ``Sort``, or the API's own dicts.
+        :return: the download's id and status.
+        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        """
+        return self._client.run(conversation.create(data_context, filter_by, sort_by))
+
+    def get_download(self, download_id: str) -> DownloadRequest:
+        """Ask where an export stands, once.
+
+        :param download_id: its id.
+        :return: id, status, the vendor's error text, and, once completed, a fresh presigned URL (a credential,
+            valid for 5 minutes).
+        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        """
+        return self._masked(self._client.run(conversation.get(download_id)))
+
+    def wait_for_download(
+        self,
+        download_id: str,
+        *,
+        poll_interval: float = 5,
+        max_poll_interval: float = 60,
+        deadline: float | None = None,
+    ) -> DownloadRequest:
+        """Ask until an export is completed.
+
+        :param download_id: its id.
+        :param poll_interval: shortest pause between two questions, in seconds.
+        :param max_poll_interval: longest pause, in seconds.
+        :param deadline: when to give up, in epoch seconds; ``None`` for never.
+        :return: the completed export.
+        :raises OleriaExportFailedError: with the vendor's code and message.
+        :raises OleriaTimeoutError: the deadline passed.
+        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        """
+        return self._masked(
+            self._client.run(
+                conversation.wait(
+                    download_id,
+                    poll_interval=poll_interval,
+                    max_poll_interval=max_poll_interval,
+                    deadline=deadline,
+                )
+            )
+        )
+
+    def save_download(self, download_id: str, destination: str | ObjectStoragePath) -> SavedDownload:
+        """Bring a completed export home. What stands at the destination is whole, or untouched.
+
+        :param download_id: its id.
+        :param destination: anything ``ObjectStoragePath`` takes.
+        :return: path, size, row count and sha256 of what was saved.
+        :raises OleriaInputError: the destination is not the path of a file.
+        :raises OleriaNotReadyError: the export is still being made.
+        :raises OleriaExportFailedError: with the vendor's code and message.
+        :raises OleriaTransferError: the file did not arrive whole.
+        """
+        from airflow_provider_oleria.destination import resolved
+        from airflow_provider_oleria.transfer import transfer
+
+        def fresh_url() -> str:
+            request = self.get_download(download_id)
+            conversation.check_not_failed(request)
+            if request.url is None or request.status is not DownloadStatus.COMPLETED:
+                raise OleriaNotReadyError(
+                    f"download {download_id} is {request.status}: wait for it before saving it"
+                )
+            return request.url
+
+        path = resolved(destination)
+        done = transfer(fresh_url, path, self._settings)
+        self.log.info(
+            "Saved download %s to %s: %d rows, %d bytes, sha256 %s.",
+            *(download_id, path, done.row_count, done.size_bytes, done.sha256),
+        )
+        return SavedDownload(
+            download_id=download_id,
+            data_context=None,
+            status=str(DownloadStatus.COMPLETED),
+            path=str(path),
+            size_bytes=done.size_bytes,
+            row_count=done.row_count,
+            sha256=done.sha256,
+        )
+
+    async def aget_download(self, download_id: str) -> DownloadRequest:
+        """As :meth:`get_download`, from an event loop."""
+        async with await self._async_client() as client:
+            return await client.run(conversation.get(download_id))
+
+    async def await_download(
+        self,
+        download_id: str,
+        *,
+        poll_interval: float,
+        max_poll_interval: float,
+        deadline: float | None,
+    ) -> DownloadRequest:
+        """As :meth:`wait_for_download`, from an event loop."""
+        async with await self._async_client() as client:
+            return await client.run(
+                conversation.wait(
+                    download_id,
+                    poll_interval=poll_interval,
+                    max_poll_interval=max_poll_interval,
+                    deadline=deadline,
+                )
+            )
+
+    @cached_property
+    def _settings(self) -> Settings:
+        connection = self.get_connection(self.oleria_conn_id)
+        return _guarded(self._read(connection, connection.extra_dejson))
+
+    @cached_property
+    def _client(self) -> Client:
+        from airflow_provider_oleria.client import Client
+
+        return Client(self._settings, self._reread, _mask)
+
+    def _reread(self) -> Settings:
+        del self._settings
+        return self._settings
+
+    async def _async_client(self) -> AsyncClient:
+        # The libraries below it take a while to load, which is no work for an event loop.
+        client = await asyncio.to_thread(_import_client)
+        return client(await self._aread(), self._aread, _mask)
+
+    async def _aread(self) -> Settings:
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        connection = await get_async_connection(self.oleria_conn_id)
+        settings = self._read(connection, await get_async_extra_dejson(connection))
+        return await asyncio.to_thread(_guarded, settings)
+
+    def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
+        return read_settings(
+            self.oleria_conn_id,
+            host=connection.host,
+            port=connection.port,
+            schema=connection.schema,
+            login=connection.login,
+            password=connection.password,
+            extra=extra,
+        )
+
+    @staticmethod
+    def _masked(request: DownloadRequest) -> DownloadRequest:
+        if request.url:
+            _mask(urlsplit(request.url).query)
+        return request
+
+
+def _import_client() -> type[AsyncClient]:
+    from airflow_provider_oleria.client import AsyncClient
+
+    return AsyncClient
+
+
+def _guarded(settings: Settings) -> Settings:
+    """Have Airflow mask the secret in logs, form-encoded as well: that is how it is sent."""
+    _mask(settings.client_secret)
+    _mask(quote_plus(settings.client_secret))
+    return settings
+
+
+def _mask(secret: str) -> None:
+    from airflow.providers.common.compat.sdk import mask_secret
+
+    mask_secret(secret)

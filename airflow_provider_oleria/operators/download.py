@@ -1,0 +1,167 @@
+"""Create → wait → save."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
+from airflow_provider_oleria.destination import resolved as check_destination
+from airflow_provider_oleria.downloads import DataContext, DownloadStatus
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, check_event
+from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+
+class OleriaDownloadOperator(BaseOperator):
+    """Exports one data context: starts the export, waits for it, and saves the CSV.
+
+    Returns ``{"download_id", "data_context", "status"}`` and, once saved, ``"path", "size_bytes", "row_count",
+    "sha256"``: each also as an XCom of its own, so that ``export.output["path"]`` works.
+
+    What no retry can mend (credentials, permissions, filters, a failed export) fails the task at once.
+
+    :param data_context: what to export, such as ``DataContext.ACCESS_INVENTORY_IDENTITIES``. (templated)
+    :param oleria_conn_id: the Airflow Connection. (templated)
+    :param filter_by: filters, combined with AND: built with ``Filter``, or the API's own dicts. (templated)
+    :param sort_by: sort orders: built with ``Sort``, or the API's own dicts. (templated)
+    :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. Without one, the task ends
+        when the export is complete. (templated)
+    :param wait_for_completion: with ``False`` the task ends when the export is started.
+    :param deferrable: wait in the triggerer, holding no worker slot.
+    :param poll_interval: shortest pause between two questions, in seconds.
+    :param max_poll_interval: longest pause, in seconds.
+    :param timeout: how long the export may take from its creation on, in seconds.
+    """
+
+    template_fields: Sequence[str] = ("data_context", "oleria_conn_id", "filter_by", "sort_by", "destination")
+    template_fields_renderers = {"filter_by": "json", "sort_by": "json"}  # noqa: RUF012  # as Airflow declares it
+    ui_color = "#e6ecff"
+
+    def __init__(
+        self,
+        *,
+        data_context: str,
+        oleria_conn_id: str = OleriaHook.default_conn_name,
+        filter_by: Sequence[Mapping[str, Any]] | None = None,
+        sort_by: Sequence[Mapping[str, Any]] | None = None,
+        destination: str | ObjectStoragePath | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 5,
+        max_poll_interval: float = 60,
+        timeout: float = 3600,
+        multiple_outputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self.data_context = data_context
+        self.oleria_conn_id = oleria_conn_id
+        self.filter_by = filter_by
+        self.sort_by = sort_by
+        self.destination = destination
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.timeout = timeout
+        if destination is not None and not wait_for_completion:
+            raise ValueError("destination needs wait_for_completion: only a completed export can be saved")
+        if not is_unrendered(data_context):
+            DataContext.warn_if_unknown(data_context)
+        checked_filters(filter_by)
+        checked_sorts(sort_by)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start the export; wait for it here or in the triggerer; save it."""
+        with failing_at_once():
+            if self.destination is not None:
+                check_destination(self.destination)
+            deadline = time.time() + self.timeout
+            request = self.hook.create_download(self.data_context, self.filter_by, self.sort_by)
+            if not self.wait_for_completion:
+                return self._result(request.id, request.status)
+            if self.deferrable:
+                self.defer(
+                    trigger=OleriaDownloadTrigger(
+                        download_id=request.id,
+                        oleria_conn_id=self.oleria_conn_id,
+                        poll_interval=self.poll_interval,
+                        max_poll_interval=self.max_poll_interval,
+                        deadline=deadline,
+                    ),
+                    method_name="execute_complete",
+                    kwargs={"download_id": request.id},
+                    timeout=trigger_timeout(deadline),
+                )
+            self.hook.wait_for_download(
+                request.id,
+                poll_interval=self.poll_interval,
+                max_poll_interval=self.max_poll_interval,
+                deadline=deadline,
+            )
+            return self._finish(request.id)
+
+    def execute_complete(self, context: Context, event: Any, download_id: str) -> dict[str, Any]:
+        """Resume after the deferral: check what the trigger reports, and save from a fresh URL.
+
+        :param event: the trigger's event.
+        :param download_id: the export the task deferred for.
+        """
+        with failing_at_once():
+            check_event(event, download_id)
+            return self._finish(download_id)
+
+    def _finish(self, download_id: str) -> dict[str, Any]:
+        if self.destination is None:
+            return self._result(download_id, DownloadStatus.COMPLETED)
+        saved = self.hook.save_download(download_id, self.destination)
+        return {**saved.as_dict(), "data_context": str(self.data_context)}
+
+    def _result(self, download_id: str, status: DownloadStatus) -> dict[str, Any]:
+        return {"download_id": download_id, "data_context": str(self.data_context), "status": str(status)}
+
+    @cached_property
+    def hook(self) -> OleriaHook:
+        """The hook, made when the task runs."""
+        return OleriaHook(self.oleria_conn_id)
+
+
+class OleriaSaveDownloadOperator(BaseOperator):
+    """Saves a completed export: the last step of :class:`OleriaDownloadOperator` alone.
+
+    Returns the same dict; ``data_context`` is ``None``, since the API does not tell it.
+
+    :param download_id: the completed export, such as ``create.output["download_id"]``. (templated)
+    :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. (templated)
+    :param oleria_conn_id: the Airflow Connection. (templated)
+    """
+
+    template_fields: Sequence[str] = ("download_id", "destination", "oleria_conn_id")
+    ui_color = OleriaDownloadOperator.ui_color
+
+    def __init__(
+        self,
+        *,
+        download_id: str,
+        destination: str | ObjectStoragePath,
+        oleria_conn_id: str = OleriaHook.default_conn_name,
+        multiple_outputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self.download_id = download_id
+        self.destination = destination
+        self.oleria_conn_id = oleria_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Save it."""
+        with failing_at_once():
+            return OleriaHook(self.oleria_conn_id).save_download(self.download_id, self.destination).as_dict()

@@ -1,0 +1,230 @@
+"""Access tokens: minted through ``OAuth2Session``, kept in this process's memory, one mint at a time.
+
+Source: Oleria's token guide. A client-credentials grant has no refresh token: near its end a token is minted anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import requests
+
+from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.errors import (
+    OleriaAuthError,
+    OleriaProtocolError,
+    OleriaRequestError,
+    OleriaTransientError,
+    OleriaUnavailableError,
+)
+from airflow_provider_oleria.redact import excerpt
+from airflow_provider_oleria.retry import Patience, retry_after
+from airflow_provider_oleria.transport import BoundedSession, secure_face
+
+log = logging.getLogger(__name__)
+
+RESERVE: Final = 60.0
+"""Seconds that must be left of a token for it to be used (Oleria's token guide)."""
+
+DEFAULT_LIFE: Final = 300.0
+"""Seconds a token is taken to live when the answer does not say; a 401 ends it earlier."""
+
+Mask = Callable[[str], None]
+"""Told each new token, so that it can be masked in logs."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token and the moment (epoch seconds) until which it is used."""
+
+    value: str = field(repr=False)
+    usable_until: float
+
+
+_Key = tuple[str | None, ...]
+
+
+class TokenCache:
+    """One token per set of credentials, however many threads and event loops ask."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[_Key, Token] = {}
+        self._locks: dict[_Key, threading.Lock] = {}
+        self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, asyncio.Lock]] = (
+            WeakKeyDictionary()
+        )
+
+    def get(self, settings: Settings, mask: Mask) -> str:
+        """A usable token, minted if there is none.
+
+        :param settings: whose credentials.
+        :param mask: called with a newly minted token before anything else happens to it.
+        :raises OleriaAuthError: the credentials, the scope or the audience were refused.
+        :raises OleriaTransientError: the token endpoint cannot be reached, or does not answer as it should.
+        """
+        key = _key(settings)
+        if token := self._usable(key):
+            return token.value
+        with self._locks.setdefault(key, threading.Lock()):
+            if not (token := self._usable(key)):
+                token = _mint_patiently(settings)
+                mask(token.value)
+                self._tokens[key] = token
+        return token.value
+
+    async def aget(self, settings: Settings, mask: Mask) -> str:
+        """The same from an event loop: one thread mints, nothing blocks, however many wait."""
+        key = _key(settings)
+        if token := self._usable(key):
+            return token.value
+        gates = self._gates.setdefault(asyncio.get_running_loop(), {})
+        async with gates.setdefault(key, asyncio.Lock()):
+            if token := self._usable(key):
+                return token.value
+            return await asyncio.to_thread(self.get, settings, mask)
+
+    def drop(self, settings: Settings, value: str) -> None:
+        """Forget a token the API refused, unless another caller has replaced it already."""
+        key = _key(settings)
+        token = self._tokens.get(key)
+        if token is not None and token.value == value:
+            self._tokens.pop(key, None)
+
+    def _usable(self, key: _Key) -> Token | None:
+        token = self._tokens.get(key)
+        return token if token is not None and time.time() < token.usable_until else None
+
+
+TOKENS: Final = TokenCache()
+"""This process's tokens."""
+
+
+def usable_until(requested_at: float, expires_in: float) -> float:
+    """The moment (epoch seconds) a token is used until.
+
+    Its life is counted from before the request for it. A token too short-lived for :data:`RESERVE` is used for half
+    its life.
+    """
+    return requested_at + (expires_in - RESERVE if expires_in >= 2 * RESERVE else expires_in / 2)
+
+
+def _key(settings: Settings) -> _Key:
+    """Everything that makes a token differ."""
+    return (settings.auth_url, settings.client_id, settings.client_secret, settings.scope, settings.audience)
+
+
+def _mint_patiently(settings: Settings) -> Token:
+    patience = Patience()
+    while True:
+        try:
+            return _mint(settings)
+        except OleriaTransientError as problem:
+            pause = patience.pause_after(problem)
+            log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
+        time.sleep(pause)
+
+
+def _mint(settings: Settings) -> Token:
+    requested_at = time.time()
+    optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
+    with BoundedSession(settings) as session:
+        session.register_compliance_hook("access_token_response", _checked_answer(settings))
+        answer = session.fetch_token(
+            secure_face(settings.auth_url),
+            include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
+            client_secret=settings.client_secret,
+            **optional,
+        )
+    log.debug("Minted a token for client %s, good for %s s.", settings.client_id, answer["expires_in"])
+    return Token(answer["access_token"], usable_until(requested_at, answer["expires_in"]))
+
+
+def _checked_answer(settings: Settings) -> Callable[[requests.Response], requests.Response]:
+    """What ``OAuth2Session`` is to read of the token endpoint's answer.
+
+    oauthlib alone would take an HTML page for a form, stumble over ``"expires_in": "3600"``, and raise a bare
+    ``Warning`` with the token in it when the scope differs.
+    """
+
+    def check(response: requests.Response) -> requests.Response:
+        if not response.ok or response.is_redirect:
+            raise _refusal(settings, response)
+        answer = _as_object(response.content)
+        if answer is None or not isinstance(answer.get("access_token"), str) or not answer["access_token"]:
+            raise OleriaProtocolError(
+                f"the token endpoint {settings.auth_url} answered {response.status_code} without an access token. "
+                f"Is this the Authentication URL? It said: {excerpt(response.content)}"
+            )
+        _check_scope(settings, answer.get("scope"))
+        clean = {
+            "access_token": answer["access_token"],
+            "token_type": "Bearer",
+            "expires_in": _life(answer.get("expires_in")),
+        }
+        response._content = json.dumps(clean).encode()
+        return response
+
+    return check
+
+
+def _check_scope(settings: Settings, granted: object) -> None:
+    if isinstance(granted, str) and granted and not set(settings.scope.split()) <= set(granted.split()):
+        raise OleriaAuthError(
+            f"the token endpoint granted scope {granted!r} where {settings.scope!r} was asked for. "
+            "Correct the Connection's extra 'scope', or the scopes of the OAuth application"
+        )
+
+
+def _life(expires_in: object) -> int:
+    """Seconds, whole: oauthlib takes nothing else."""
+    try:
+        life = int(float(expires_in)) if isinstance(expires_in, str | int | float) else int(DEFAULT_LIFE)
+    except (ValueError, OverflowError):
+        life = int(DEFAULT_LIFE)
+    if life <= 0:
+        raise OleriaProtocolError(
+            f"the token endpoint gave out a token that has expired already ({expires_in=})"
+        )
+    return life
+
+
+_REMEDIES: Final = {
+    "invalid_client": (
+        "client_id or client_secret is wrong, or not active in this environment. "
+        "Compare both with Oleria: Settings → Manage APIs"
+    ),
+    "invalid_request": "a required field is missing or misspelled. Check client_id, client_secret, scope and audience",
+    "invalid_scope": "the scope is not known or not granted. Check the Connection's extra 'scope'",
+    "unauthorized_client": "this OAuth application may not use client credentials",
+}
+
+
+def _refusal(settings: Settings, response: requests.Response) -> Exception:
+    status = response.status_code
+    said = f"the token endpoint {settings.auth_url} answered {status}"
+    if status == 429 or status >= 500:
+        problem = OleriaUnavailableError(said)
+        problem.retry_after = retry_after(response.headers, time.time())
+        return problem
+    code = str((_as_object(response.content) or {}).get("error", ""))
+    if code in _REMEDIES or status in (400, 401):
+        return OleriaAuthError(f"{said} {code}: {_REMEDIES.get(code, excerpt(response.content))}")
+    return OleriaRequestError(
+        f"{said}. Is extra 'auth_url' the Authentication URL? It said: {excerpt(response.content)}"
+    )
+
+
+def _as_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None

@@ -1,0 +1,101 @@
+"""``OAuth2Session`` made safe: limits on every call, no redirects, plain http for loopback hosts alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from oauthlib.oauth2 import BackendApplicationClient
+from requests.adapters import HTTPAdapter
+from requests_oauthlib import OAuth2Session
+from urllib3.exceptions import NewConnectionError
+
+from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
+from airflow_provider_oleria.errors import OleriaTransientError
+from airflow_provider_oleria.faults import certificate_refused, fault
+from airflow_provider_oleria.redact import guard_library_logs
+
+_CHUNK = 64 * 1024
+
+
+class BoundedSession(OAuth2Session):
+    """An ``OAuth2Session`` for client credentials whose calls end, one way or the other.
+
+    A redirect is returned as it is: following it would carry the token, or the client secret, to another host.
+    Faults are this package's own errors, without the URL.
+
+    :param settings: the Connection's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        guard_library_logs()
+        super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
+        self.settings = settings
+        for url in (settings.api_url, settings.auth_url):
+            if urlsplit(url).scheme == "http" and is_loopback(url):
+                self.mount(secure_face(f"http://{urlsplit(url).netloc}/"), _LoopbackAdapter())
+
+    # The two bases already disagree on the signature; everything but the URL goes through.
+    def request(  # type: ignore[override]  # see above
+        self, method: str, url: str, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send one request and read the whole answer.
+
+        :raises OleriaUnreachableError: the request surely did not arrive.
+        :raises OleriaAnswerLostError: it may have arrived, but no whole answer came in time.
+        """
+        settings = self.settings
+        streamed = kwargs.get("stream")
+        # Passed with each request: requests would prefer REQUESTS_CA_BUNDLE to the session's own bundle.
+        kwargs |= {"allow_redirects": False, "stream": True, "verify": settings.verify}
+        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
+        give_up_at = time.monotonic() + settings.total_timeout
+        problem: OleriaTransientError
+        try:
+            response = super().request(method, secure_face(url), *args, **kwargs)
+            if not streamed:
+                _read(response, give_up_at)
+        except requests.RequestException as error:
+            problem = request_fault(error, url)
+        else:
+            return response
+        # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
+        raise problem
+
+
+def secure_face(url: str) -> str:
+    """How a loopback http URL is shown to oauthlib, which wants https everywhere unless an environment variable
+    switches that off for the whole process. :class:`_LoopbackAdapter` sends it as what it is.
+    """
+    return "https" + url.removeprefix("http") if url.startswith("http://") and is_loopback(url) else url
+
+
+def request_fault(problem: requests.RequestException, url: str) -> OleriaTransientError:
+    """The error for what ``requests`` raised."""
+    refused = certificate_refused(problem)
+    not_sent = isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError)
+    unconnected = any(isinstance(getattr(item, "reason", None), NewConnectionError) for item in problem.args)
+    return fault(problem, url, arrived=not (refused or not_sent or unconnected))
+
+
+class _LoopbackAdapter(HTTPAdapter):
+    """Plain http, for the one loopback host it is mounted on; never through a proxy."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        assert request.url is not None  # noqa: S101  # prepared requests have one; for the type checker
+        request.url = "http" + request.url.removeprefix("https")
+        return super().send(request, *args, **{**kwargs, "proxies": {}})
+
+
+def _read(response: requests.Response, give_up_at: float) -> None:
+    """Read the body under a total limit, which ``requests`` does not have."""
+    chunks = []
+    for chunk in response.iter_content(_CHUNK):
+        chunks.append(chunk)
+        if time.monotonic() > give_up_at:
+            response.close()
+            raise requests.ReadTimeout
+    # Where requests itself keeps a body that was read; there is no public way to hand one back.
+    response._content = b"".join(chunks)

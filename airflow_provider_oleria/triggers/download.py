@@ -1,0 +1,90 @@
+"""Waits for an export in the triggerer; what it reports is written and read here."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_oleria import errors
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+
+
+class OleriaDownloadTrigger(BaseTrigger):
+    """Fires one event when an export has ended, or cannot be waited for any longer.
+
+    Neither its row nor its event holds more than the download id: a presigned URL and a token are credentials.
+
+    :param download_id: the export to wait for.
+    :param oleria_conn_id: the Airflow Connection.
+    :param poll_interval: shortest pause between two questions, in seconds.
+    :param max_poll_interval: longest pause, in seconds.
+    :param deadline: when to give up, in epoch seconds; ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        download_id: str,
+        oleria_conn_id: str = OleriaHook.default_conn_name,
+        poll_interval: float = 5,
+        max_poll_interval: float = 60,
+        deadline: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.download_id = download_id
+        self.oleria_conn_id = oleria_conn_id
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The trigger's row: its class path and arguments."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "download_id": self.download_id,
+                "oleria_conn_id": self.oleria_conn_id,
+                "poll_interval": self.poll_interval,
+                "max_poll_interval": self.max_poll_interval,
+                "deadline": self.deadline,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then fire the one event that :func:`check_event` reads."""
+        # A restarted triggerer starts all its triggers at once: spread their first questions.
+        await asyncio.sleep(random.random() * self.poll_interval)  # noqa: S311  # spreads load, hides nothing
+        event = {"download_id": self.download_id, "status": "completed"}
+        try:
+            await OleriaHook(self.oleria_conn_id).await_download(
+                self.download_id,
+                poll_interval=self.poll_interval,
+                max_poll_interval=self.max_poll_interval,
+                deadline=self.deadline,
+            )
+        except errors.OleriaError as problem:
+            event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
+        yield TriggerEvent(event)
+
+
+def check_event(event: object, download_id: str) -> None:
+    """Return if the trigger saw the export completed; raise what it met otherwise.
+
+    :param event: the event as the resumed task gets it.
+    :param download_id: the export the task deferred for.
+    :raises OleriaError: the error the trigger met, or what is wrong with the event.
+    """
+    match event:
+        case {"status": "completed", "download_id": found} if found == download_id:
+            return
+        case {"status": "error", "error": str(name), "message": str(message)}:
+            kind = getattr(errors, name, errors.OleriaProtocolError)
+            raise kind(message)
+        case _:
+            raise errors.OleriaProtocolError(
+                f"the task was resumed for download {download_id}, but not by an event that says it is completed: "
+                f"{event!r}"
+            )

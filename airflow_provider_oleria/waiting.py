@@ -1,0 +1,31 @@
+"""What the operators and the sensor share: how they defer, and how errors cross into Airflow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_oleria.errors import OleriaFatalError
+
+TRIGGER_GRACE: Final = timedelta(minutes=5)
+"""Airflow's own timeout of a trigger skips the method that resumes the task, so it comes later than the deadline
+the trigger keeps itself: only for a trigger that is lost."""
+
+
+def trigger_timeout(deadline: float) -> timedelta:
+    """Airflow's own limit for a trigger that keeps ``deadline`` (epoch seconds) itself."""
+    return timedelta(seconds=deadline - time.time()) + TRIGGER_GRACE
+
+
+@contextmanager
+def failing_at_once() -> Iterator[None]:
+    """Fail the task without using up its retries where a retry could not help."""
+    try:
+        yield
+    except OleriaFatalError as problem:
+        raise AirflowFailException(str(problem)) from problem
