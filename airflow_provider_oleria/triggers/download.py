@@ -33,7 +33,7 @@ class OleriaDownloadTrigger(BaseTrigger):
         max_poll_interval: float = 60,
         deadline: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.download_id = download_id
         self.oleria_conn_id = oleria_conn_id
         self.poll_interval = poll_interval

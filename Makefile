@@ -1,0 +1,45 @@
+# Everything a clone needs sets itself up: `make test`, `make demo`.
+
+# The oldest supported Python that is there serves both Airflow 3 and 2.11 (which ends at Python 3.12).
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+
+VENV := .venv
+VENV_211 := .venv-airflow-2.11
+
+.PHONY: help demo test lint types unit unit-2.11 clean
+
+help: ## What there is to make
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
+	$(VENV)/bin/python demo/run.py
+
+test: lint types unit unit-2.11 ## Lint, types, and the tests on the newest Airflow 3 and on 2.11
+
+lint: $(VENV)/.ready ## ruff, format and lint
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.ready ## mypy, strict
+	$(VENV)/bin/mypy
+
+unit: $(VENV)/.ready ## The tests on the newest Airflow 3
+	$(VENV)/bin/pytest
+
+unit-2.11: $(VENV_211)/.ready ## The tests on Airflow 2.11
+	$(VENV_211)/bin/pytest
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group dev --editable . 'apache-airflow>=3.3'
+	touch $@
+
+$(VENV_211)/.ready: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV_211)
+	$(VENV_211)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV_211)/bin/uv pip install --quiet --python $(VENV_211)/bin/python --group test --editable . 'apache-airflow==2.11.*'
+	touch $@
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) $(VENV_211) .demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,59 @@
+"""Every night: who has access to what, as one CSV per data context, in a folder per date.
+
+Needs a Connection ``oleria_default``. The files go to the Airflow Variable ``oleria_export_root``
+(or the environment's ``AIRFLOW_VAR_OLERIA_EXPORT_ROOT``), such as ``s3://aws_default@lake/oleria``.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
+
+from airflow_provider_oleria.downloads import DataContext, Sort
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+
+DEFAULT_ROOT = f"file://{Path.home()}/oleria-exports"
+FOLDER = f"{{{{ var.value.get('oleria_export_root', '{DEFAULT_ROOT}') }}}}/ds={{{{ ds }}}}"
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
+    doc_md=__doc__,
+    tags=["oleria"],
+)
+def oleria_nightly_export() -> None:
+    export = OleriaDownloadOperator.partial(
+        task_id="export",
+        sort_by=[Sort.asc("createdAt")],
+        destination=FOLDER + "/{{ task.data_context }}.csv",
+        deferrable=True,
+        map_index_template="{{ task.data_context }}",
+    ).expand(
+        data_context=[
+            DataContext.ACCESS_INVENTORY_IDENTITIES,
+            DataContext.ACCESS_INVENTORY_GROUPS,
+            DataContext.ACCOUNT_UTILIZATION,
+        ]
+    )
+
+    @task
+    def write_manifest(exports: list[dict[str, Any]], folder: str) -> int:
+        """List what was exported next to it, for whoever loads the files; the rows in all are the task's result."""
+        manifest = [
+            {key: export[key] for key in ("data_context", "path", "row_count", "size_bytes", "sha256")}
+            for export in exports
+        ]
+        (ObjectStoragePath(folder) / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        return sum(export["row_count"] for export in manifest)
+
+    write_manifest(export.output, FOLDER)
+
+
+oleria_nightly_export()
