@@ -1,0 +1,100 @@
+"""Connection fields → settings, or an error that names each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_oleria.connection import DEFAULT_SCOPE, read_settings
+from airflow_provider_oleria.errors import OleriaConnectionError
+
+EXTRA = {
+    "client_id": "the-id",
+    "client_secret": "the-secret",
+    "auth_url": "https://auth.example/oauth2/token",
+}
+
+
+def read(extra: dict[str, Any] | None = None, **fields: Any) -> Any:
+    names = ("host", "port", "schema", "login", "password")
+    return read_settings(
+        "oleria_default",
+        extra=EXTRA if extra is None else extra,
+        **{**dict.fromkeys(names), "host": "api.example", **fields},
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "api_url"),
+    [
+        ({"host": "api.example"}, "https://api.example"),
+        ({"host": "https://api.example/"}, "https://api.example"),
+        ({"host": " https://api.example:8443/ "}, "https://api.example:8443"),
+        ({"host": "api.example", "port": 8443}, "https://api.example:8443"),
+        ({"host": "https://api.example:1", "port": 2}, "https://api.example:1"),
+        ({"host": "127.0.0.1", "port": 80, "schema": "http"}, "http://127.0.0.1:80"),
+        ({"host": "http://localhost:8089"}, "http://localhost:8089"),
+        ({"host": "http://[::1]:8089"}, "http://[::1]:8089"),
+    ],
+)
+def test_host_is_taken_with_or_without_scheme_port_and_slash(fields: dict, api_url: str) -> None:
+    assert read(**fields).api_url == api_url
+
+
+def test_defaults() -> None:
+    settings = read()
+
+    assert (settings.scope, settings.audience, settings.timeout, settings.verify) == (DEFAULT_SCOPE, None, 60.0, True)
+
+
+def test_login_and_password_stand_in_for_the_extras_but_do_not_override_them() -> None:
+    settings = read({"auth_url": EXTRA["auth_url"]}, login="login-id", password="login-secret")
+    assert (settings.client_id, settings.client_secret) == ("login-id", "login-secret")
+
+    settings = read(login="login-id", password="login-secret")
+    assert (settings.client_id, settings.client_secret) == ("the-id", "the-secret")
+
+
+def test_all_missing_fields_are_named_at_once() -> None:
+    with pytest.raises(OleriaConnectionError) as caught:
+        read({}, host=None)
+
+    for name in ("oleria_default", "host (API URL", "auth_url", "client_id", "client_secret", "Manage APIs"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "extra", "says"),
+    [
+        ({"host": "http://api.example"}, {}, "must be https"),
+        ({"host": "http://127.0.0.1.evil.example"}, {}, "must be https"),
+        ({"host": "https://user:pw@api.example"}, {}, "must not carry a user name or password"),
+        ({"host": "https://api.example/v1"}, {}, "scheme and host only"),
+        ({"host": "ftp://api.example"}, {}, "must be a URL"),
+        ({"host": "https://api.example:port"}, {}, "is not a URL"),
+        ({}, {"auth_url": "http://auth.example/token"}, "auth_url.* must be https"),
+        ({}, {"auth_url": "auth.example"}, "auth_url.* must be a URL"),
+        ({}, {"client_id": 5}, "'client_id' must be a string"),
+        ({}, {"timeout": "soon"}, "'timeout' must be a number of seconds"),
+        ({}, {"timeout": 0}, "'timeout' must be a number of seconds"),
+        ({}, {"timeout": True}, "'timeout' must be a number of seconds"),
+        ({}, {"verify": False}, "'verify' must be true or the path"),
+        ({}, {"verify": "/no/such/bundle.pem"}, "no CA bundle at '/no/such/bundle.pem'"),
+    ],
+)
+def test_a_malformed_field_is_named(fields: dict, extra: dict, says: str) -> None:
+    with pytest.raises(OleriaConnectionError, match=says) as caught:
+        read({**EXTRA, **extra}, **fields)
+
+    assert "the-secret" not in str(caught.value)
+
+
+def test_the_secret_is_not_shown() -> None:
+    assert "the-secret" not in repr(read())
+
+
+def test_numbers_may_come_as_text_as_the_connection_form_sends_them() -> None:
+    settings = read({**EXTRA, "timeout": "30", "verify": "true", "audience": ""})
+
+    assert (settings.timeout, settings.verify, settings.audience) == (30.0, True, None)
