@@ -17,7 +17,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.conversation import Answer, Conversation, Pause, RereadConnection, Send
-from airflow_provider_oleria.errors import OleriaError, OleriaTransientError
+from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
 from airflow_provider_oleria.faults import fault
 from airflow_provider_oleria.tokens import TOKENS, Mask
 from airflow_provider_oleria.transport import BoundedSession, secure_face
@@ -163,7 +163,7 @@ class AsyncClient:
             self._session = await _open(settings)
         value = await TOKENS.aget(settings, self._mask)
         url = settings.api_url + step.path
-        problem: OleriaTransientError
+        problem: OleriaOutageError
         try:
             async with self._session.request(
                 step.method,

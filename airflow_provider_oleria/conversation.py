@@ -25,10 +25,10 @@ from airflow_provider_oleria.errors import (
     OleriaForbiddenError,
     OleriaInputError,
     OleriaNotFoundError,
+    OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
     OleriaTimeoutError,
-    OleriaTransientError,
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.redact import excerpt, redacted
@@ -192,7 +192,7 @@ def _call(
             if not (yield RereadConnection()):
                 raise refused from None
             continue
-        except OleriaTransientError as fault:
+        except OleriaOutageError as fault:
             problem = fault
             repeatable = method == "GET" or not isinstance(fault, OleriaAnswerLostError)
         else:
@@ -205,7 +205,7 @@ def _call(
                     continue
             # 429 and 503 say that the request was not taken; after another 5xx it may have been.
             repeatable = method == "GET" or answer.status in (429, 503)
-        if not (repeatable and isinstance(problem, OleriaTransientError)):
+        if not (repeatable and isinstance(problem, OleriaOutageError)):
             raise problem
         yield Pause(patience.pause_after(problem), problem)
 
@@ -228,9 +228,7 @@ def _problem(method: str, path: str, answer: Answer) -> OleriaError:
                 "and that the Connection's host is the API URL of the same tenant"
             )
         case 429:
-            problem: OleriaTransientError = OleriaUnavailableError(
-                f"{said}. The tenant's rate limit is reached"
-            )
+            problem: OleriaOutageError = OleriaUnavailableError(f"{said}. The tenant's rate limit is reached")
         case status if status >= 500:
             problem = OleriaUnavailableError(f"{said}. The API is in trouble")
         case status if 300 <= status < 400:

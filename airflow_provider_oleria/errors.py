@@ -44,7 +44,11 @@ class OleriaExportFailedError(OleriaFatalError):
 
 
 class OleriaTransientError(OleriaError):
-    """Another try may well succeed.
+    """Another try of the task may well succeed."""
+
+
+class OleriaOutageError(OleriaTransientError):
+    """Asking again in a moment may well succeed; whoever sees one of these, saw it outlast that.
 
     ``retry_after`` is how many seconds the other side asked to wait, if it did.
     """
@@ -52,16 +56,28 @@ class OleriaTransientError(OleriaError):
     retry_after: float | None = None
 
 
-class OleriaUnavailableError(OleriaTransientError):
-    """A 5xx or a 429 that outlasted the patience of one call."""
+class OleriaUnavailableError(OleriaOutageError):
+    """A 5xx or a 429."""
 
 
-class OleriaUnreachableError(OleriaTransientError):
+class OleriaUnreachableError(OleriaOutageError):
     """No connection could be made: the request surely did not arrive."""
 
 
-class OleriaAnswerLostError(OleriaTransientError):
+class OleriaAnswerLostError(OleriaOutageError):
     """The request went out, no answer came back: whether it was carried out is unknown."""
+
+
+class OleriaTransferError(OleriaOutageError):
+    """The file did not arrive whole."""
+
+
+class OleriaUrlExpiredError(OleriaTransferError):
+    """403 from the store: the presigned URL is no longer accepted."""
+
+
+class OleriaNoTokenError(OleriaTransientError):
+    """The token endpoint was out for longer than is worth waiting."""
 
 
 class OleriaTimeoutError(OleriaTransientError):
@@ -74,11 +90,3 @@ class OleriaNotReadyError(OleriaTransientError):
 
 class OleriaProtocolError(OleriaTransientError):
     """An answer that the published contract does not know."""
-
-
-class OleriaTransferError(OleriaTransientError):
-    """The file did not arrive whole."""
-
-
-class OleriaUrlExpiredError(OleriaTransferError):
-    """403 from the store: the presigned URL is no longer accepted."""

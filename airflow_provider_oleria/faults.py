@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,
-    OleriaTransientError,
+    OleriaOutageError,
     OleriaUnreachableError,
 )
 
 
-def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaTransientError:
+def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaOutageError:
     """The error for a request that got no whole answer.
 
     :param problem: what the HTTP library raised.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from airflow_provider_oleria.errors import OleriaTimeoutError, OleriaTransientError
+from airflow_provider_oleria.errors import OleriaOutageError, OleriaTimeoutError
 
 Clock = Callable[[], float]
 """Epoch seconds."""
@@ -36,10 +36,10 @@ class Patience:
         self._give_up_at = clock() + PATIENCE
         self._pauses = _backoff()
 
-    def pause_after(self, problem: OleriaTransientError) -> float:
+    def pause_after(self, problem: OleriaOutageError) -> float:
         """Seconds to wait before the next attempt: what ``Retry-After`` asked for, else exponential back-off.
 
-        :raises OleriaTransientError: ``problem`` itself, when there were attempts enough.
+        :raises OleriaOutageError: ``problem`` itself, when there were attempts enough.
         :raises OleriaTimeoutError: when the next attempt would come after the deadline.
         """
         if problem.retry_after is not None:

@@ -20,9 +20,10 @@ import requests
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.errors import (
     OleriaAuthError,
+    OleriaNoTokenError,
+    OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
-    OleriaTransientError,
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.redact import excerpt
@@ -68,7 +69,8 @@ class TokenCache:
         :param settings: whose credentials.
         :param mask: called with a newly minted token before anything else happens to it.
         :raises OleriaAuthError: the credentials, the scope or the audience were refused.
-        :raises OleriaTransientError: the token endpoint cannot be reached, or does not answer as it should.
+        :raises OleriaNoTokenError: the token endpoint is out.
+        :raises OleriaProtocolError: its answer is none.
         """
         key = _key(settings)
         if token := self._usable(key):
@@ -126,8 +128,11 @@ def _mint_patiently(settings: Settings) -> Token:
     while True:
         try:
             return _mint(settings)
-        except OleriaTransientError as problem:
-            pause = patience.pause_after(problem)
+        except OleriaOutageError as problem:
+            try:
+                pause = patience.pause_after(problem)
+            except OleriaOutageError:
+                raise OleriaNoTokenError(f"no token could be had: {problem}") from problem
             log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
         time.sleep(pause)
 

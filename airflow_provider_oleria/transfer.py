@@ -16,7 +16,7 @@ import requests
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.destination import publication
-from airflow_provider_oleria.errors import OleriaTransferError, OleriaTransientError, OleriaUrlExpiredError
+from airflow_provider_oleria.errors import OleriaOutageError, OleriaTransferError, OleriaUrlExpiredError
 from airflow_provider_oleria.redact import guard_library_logs
 from airflow_provider_oleria.retry import Patience, retry_after
 from airflow_provider_oleria.rows import RecordCounter
@@ -57,7 +57,7 @@ def transfer(fresh_url: Callable[[], str], destination: ObjectStoragePath, setti
                     tally.add(chunk)
                     file.write(chunk)
             return tally.result()
-        except OleriaTransientError as problem:
+        except OleriaOutageError as problem:
             pause = patience.pause_after(problem)
             log.warning(
                 "The transfer broke: %s. Nothing is published; next attempt in %.1f s.", problem, pause
@@ -86,7 +86,7 @@ def _received(url: str, settings: Settings) -> Iterator[bytes]:
         raise OleriaTransferError(
             "the presigned URL is not https: it is a credential, and not sent in plain text"
         )
-    problem: OleriaTransientError
+    problem: OleriaOutageError
     try:
         with _opened(url, settings) as response:
             yield from _decoded(_raw_chunks(response), response.headers.get("Content-Encoding", ""))

@@ -13,7 +13,7 @@ from requests_oauthlib import OAuth2Session
 from urllib3.exceptions import NewConnectionError
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.errors import OleriaTransientError
+from airflow_provider_oleria.errors import OleriaOutageError
 from airflow_provider_oleria.faults import certificate_refused, fault
 from airflow_provider_oleria.redact import guard_library_logs
 
@@ -34,8 +34,8 @@ class BoundedSession(OAuth2Session):
         super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
         self.settings = settings
         for url in (settings.api_url, settings.auth_url):
-            if urlsplit(url).scheme == "http" and is_loopback(url):
-                self.mount(secure_face(f"http://{urlsplit(url).netloc}/"), _LoopbackAdapter())
+            if (face := secure_face(url)) != url:
+                self.mount(f"https://{urlsplit(face).netloc}/", _LoopbackAdapter())
 
     # The two bases already disagree on the signature; everything but the URL goes through.
     def request(  # type: ignore[override]  # see above
@@ -52,9 +52,9 @@ class BoundedSession(OAuth2Session):
         kwargs |= {"allow_redirects": False, "stream": True, "verify": settings.verify}
         kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
         give_up_at = time.monotonic() + settings.total_timeout
-        problem: OleriaTransientError
+        problem: OleriaOutageError
         try:
-            response = super().request(method, secure_face(url), *args, **kwargs)
+            response = super().request(method, self._face(url), *args, **kwargs)
             if not streamed:
                 _read(response, give_up_at)
         except requests.RequestException as error:
@@ -64,6 +64,10 @@ class BoundedSession(OAuth2Session):
         # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
         raise problem
 
+    def _face(self, url: str) -> str:
+        face = secure_face(url)
+        return face if isinstance(self.get_adapter(face), _LoopbackAdapter) else url
+
 
 def secure_face(url: str) -> str:
     """How a loopback http URL is shown to oauthlib, which wants https everywhere unless an environment variable
@@ -72,7 +76,7 @@ def secure_face(url: str) -> str:
     return "https" + url.removeprefix("http") if url.startswith("http://") and is_loopback(url) else url
 
 
-def request_fault(problem: requests.RequestException, url: str) -> OleriaTransientError:
+def request_fault(problem: requests.RequestException, url: str) -> OleriaOutageError:
     """The error for what ``requests`` raised."""
     refused = certificate_refused(problem)
     not_sent = isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError)

@@ -42,13 +42,19 @@ def main() -> int:
             print("Preparing Airflow's database (SQLite) …")
             run_airflow("db", "migrate", environment=environment, log=log)
             print("Running example_dags/oleria_nightly_export.py …")
-            run_airflow("dags", "test", "oleria_nightly_export", f"{date.today()}", environment=environment, log=log)
+            run_airflow(
+                "dags", "test", "oleria_nightly_export", f"{date.today()}", environment=environment, log=log
+            )
         manifests = list(LAKE.glob("ds=*/manifest.json"))
         if not manifests:
             print(f"The run did not get to its end. The log: {LOG}", file=sys.stderr)
             return 1
         exports = json.loads(manifests[0].read_text())
-        served = {call.data_context: sandbox.expected(call.download_id) for call in sandbox.calls if call.kind == "create"}
+        served = {
+            call.data_context: sandbox.expected(call.download_id)
+            for call in sandbox.calls
+            if call.kind == "create"
+        }
     whole = all(
         (export["row_count"], export["size_bytes"], export["sha256"])
         == (
@@ -80,7 +86,9 @@ def run_airflow(*command: str, environment: dict[str, str], log) -> None:
 def show(exports: list[dict]) -> None:
     print(f"\n{'data context':<32} {'rows':>8} {'bytes':>12}  path")
     for export in exports:
-        print(f"{export['data_context']:<32} {export['row_count']:>8,} {export['size_bytes']:>12,}  {export['path']}")
+        print(
+            f"{export['data_context']:<32} {export['row_count']:>8,} {export['size_bytes']:>12,}  {export['path']}"
+        )
     first = Path(exports[0]["path"].removeprefix("file://"))
     print(f"\nThe first lines of {first.relative_to(CLONE)}:")
     with first.open() as file:

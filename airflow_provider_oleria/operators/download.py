@@ -13,7 +13,7 @@ from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_
 from airflow_provider_oleria.destination import resolved as check_destination
 from airflow_provider_oleria.downloads import DataContext, DownloadStatus
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, check_event
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
 
 if TYPE_CHECKING:
@@ -98,7 +98,6 @@ class OleriaDownloadOperator(BaseOperator):
                         deadline=deadline,
                     ),
                     method_name="execute_complete",
-                    kwargs={"download_id": request.id},
                     timeout=trigger_timeout(deadline),
                 )
             self.hook.wait_for_download(
@@ -109,15 +108,13 @@ class OleriaDownloadOperator(BaseOperator):
             )
             return self._finish(request.id)
 
-    def execute_complete(self, context: Context, event: Any, download_id: str) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Resume after the deferral: check what the trigger reports, and save from a fresh URL.
 
         :param event: the trigger's event.
-        :param download_id: the export the task deferred for.
         """
         with failing_at_once():
-            check_event(event, download_id)
-            return self._finish(download_id)
+            return self._finish(completed_download(event))
 
     def _finish(self, download_id: str) -> dict[str, Any]:
         if self.destination is None:

@@ -19,7 +19,7 @@ from airflow_provider_oleria.conversation import check_not_failed
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTimeoutError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, check_event
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         :param event: the trigger's event.
         """
         try:
-            check_event(event, self.download_id)
+            completed_download(event)
         except OleriaTimeoutError as problem:
             raise AirflowSensorTimeout(str(problem)) from problem
 

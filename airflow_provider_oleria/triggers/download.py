@@ -54,7 +54,7 @@ class OleriaDownloadTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then fire the one event that :func:`check_event` reads."""
+        """Wait, then fire the one event that :func:`completed_download` reads."""
         # A restarted triggerer starts all its triggers at once: spread their first questions.
         await asyncio.sleep(random.random() * self.poll_interval)  # noqa: S311  # spreads load, hides nothing
         event = {"download_id": self.download_id, "status": "completed"}
@@ -70,21 +70,20 @@ class OleriaDownloadTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
 
-def check_event(event: object, download_id: str) -> None:
-    """Return if the trigger saw the export completed; raise what it met otherwise.
+def completed_download(event: object) -> str:
+    """The id of the download the trigger saw completed; whatever else it met is raised.
 
     :param event: the event as the resumed task gets it.
-    :param download_id: the export the task deferred for.
+    :return: the download id.
     :raises OleriaError: the error the trigger met, or what is wrong with the event.
     """
     match event:
-        case {"status": "completed", "download_id": found} if found == download_id:
-            return
+        case {"status": "completed", "download_id": str(download_id)}:
+            return download_id
         case {"status": "error", "error": str(name), "message": str(message)}:
             kind = getattr(errors, name, errors.OleriaProtocolError)
             raise kind(message)
         case _:
             raise errors.OleriaProtocolError(
-                f"the task was resumed for download {download_id}, but not by an event that says it is completed: "
-                f"{event!r}"
+                f"the task was resumed, but not by an event that says that its export is completed: {event!r}"
             )

@@ -45,7 +45,12 @@ def test_host_is_taken_with_or_without_scheme_port_and_slash(fields: dict, api_u
 def test_defaults() -> None:
     settings = read()
 
-    assert (settings.scope, settings.audience, settings.timeout, settings.verify) == (DEFAULT_SCOPE, None, 60.0, True)
+    assert (settings.scope, settings.audience, settings.timeout, settings.verify) == (
+        DEFAULT_SCOPE,
+        None,
+        60.0,
+        True,
+    )
 
 
 def test_login_and_password_stand_in_for_the_extras_but_do_not_override_them() -> None:

@@ -75,7 +75,9 @@ def test_create_sends_the_published_body_and_reads_any_2xx() -> None:
                 {
                     "context": "risks",
                     "params": {
-                        "filterBy": [{"dataType": "string", "field": "f", "filterType": "isNull", "values": []}]
+                        "filterBy": [
+                            {"dataType": "string", "field": "f", "filterType": "isNull", "values": []}
+                        ]
                     },
                 },
             )
@@ -97,7 +99,9 @@ def test_an_id_cannot_change_the_path() -> None:
     assert script.steps[0].path == "/v1/downloads/..%2Ftokens%3Fx%3D1"
 
 
-@pytest.mark.parametrize("talk", [conversation.get("id-1"), conversation.create("risks")], ids=["get", "create"])
+@pytest.mark.parametrize(
+    "talk", [conversation.get("id-1"), conversation.create("risks")], ids=["get", "create"]
+)
 def test_401_is_replayed_once_then_the_connection_is_read_again(talk: Any) -> None:
     script = Script(answer(401), answer(401), True, answer(200, ACCEPTED))
 
@@ -240,5 +244,7 @@ def test_an_outage_that_outlasts_the_deadline_is_a_timeout_that_names_both() -> 
     script = Script(answer(200, ACCEPTED), *[answer(503)] * 10)
     with pytest.raises(OleriaTimeoutError, match="last status accepted; .*503"):
         script.run(
-            conversation.wait("id-1", poll_interval=0, max_poll_interval=0, deadline=conversation.time.time() + 5)
+            conversation.wait(
+                "id-1", poll_interval=0, max_poll_interval=0, deadline=conversation.time.time() + 5
+            )
         )

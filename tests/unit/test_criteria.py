@@ -9,7 +9,13 @@ import pytest
 from airflow_provider_oleria.criteria import OPERATORS, checked_filters, checked_sorts
 from airflow_provider_oleria.downloads import Filter, Sort
 
-METHODS = {"in": "in_", "notIn": "not_in", "isNull": "is_null", "isNotNull": "is_not_null", "notContains": "not_contains"}
+METHODS = {
+    "in": "in_",
+    "notIn": "not_in",
+    "isNull": "is_null",
+    "isNotNull": "is_not_null",
+    "notContains": "not_contains",
+}
 SAMPLES = {
     "string": ("a", "b"),
     "enum": ("User", "Machine"),
@@ -21,7 +27,8 @@ ARITY = {"isNull": 0, "isNotNull": 0, "between": 2}
 
 
 @pytest.mark.parametrize(
-    ("data_type", "operator"), [(kind, operator) for kind, operators in OPERATORS.items() for operator in operators]
+    ("data_type", "operator"),
+    [(kind, operator) for kind, operators in OPERATORS.items() for operator in operators],
 )
 def test_builders_cover_the_published_matrix_and_pass_its_check(data_type: str, operator: str) -> None:
     values = ("7d",) if operator == "last" else SAMPLES[data_type][: ARITY.get(operator, 1)]
@@ -60,14 +67,32 @@ def number(filter_type: str, *values: object) -> dict:
         (number("gt", "many"), "'many' is not a number"),
         (number("gt", True), "True is not a number"),
         (number("gt", None), "None is not a number"),
-        ({"dataType": "timestamp", "field": "createdAt", "filterType": "last", "values": ["a week"]}, "7d or 24h"),
+        (
+            {"dataType": "timestamp", "field": "createdAt", "filterType": "last", "values": ["a week"]},
+            "7d or 24h",
+        ),
         ({"dataType": "timestamp", "field": "createdAt", "filterType": "last", "values": [7]}, "7d or 24h"),
-        ({"dataType": "timestamp", "field": "createdAt", "filterType": "gt", "values": ["yesterday"]}, "ISO 8601"),
-        ({"dataType": "boolean", "field": "isAdmin", "filterType": "eq", "values": ["maybe"]}, "true or false"),
-        ({"dataType": "string", "field": "department", "filterType": "eq", "values": [5]}, "5 is not a string"),
-        ({"dataType": "text", "field": "department", "filterType": "eq", "values": ["x"]}, "dataType must be one of"),
+        (
+            {"dataType": "timestamp", "field": "createdAt", "filterType": "gt", "values": ["yesterday"]},
+            "ISO 8601",
+        ),
+        (
+            {"dataType": "boolean", "field": "isAdmin", "filterType": "eq", "values": ["maybe"]},
+            "true or false",
+        ),
+        (
+            {"dataType": "string", "field": "department", "filterType": "eq", "values": [5]},
+            "5 is not a string",
+        ),
+        (
+            {"dataType": "text", "field": "department", "filterType": "eq", "values": ["x"]},
+            "dataType must be one of",
+        ),
         ({"dataType": "string", "field": "", "filterType": "isNull"}, "field must be a column's name"),
-        ({"dataType": "string", "field": "department", "filterType": "eq", "values": "x"}, "values must be a list"),
+        (
+            {"dataType": "string", "field": "department", "filterType": "eq", "values": "x"},
+            "values must be a list",
+        ),
         ({"field": "department", "filterType": "eq"}, "lacks dataType"),
         ({**number("eq", 1), "value": 1}, "has unknown value"),
         ("department = 'x'", "must be a dict, not str"),
@@ -117,7 +142,12 @@ def test_rendered_text_becomes_what_the_api_takes() -> None:
         number("between", "1", "2.5"),
         {"dataType": "boolean", "field": "isAdmin", "filterType": "eq", "values": ["True"]},
         {"dataType": "timestamp", "field": "at", "filterType": "gte", "values": ["2026-05-12"]},
-        {"dataType": "timestamp", "field": "at", "filterType": "gte", "values": ["2026-05-12 02:00:00+02:00"]},
+        {
+            "dataType": "timestamp",
+            "field": "at",
+            "filterType": "gte",
+            "values": ["2026-05-12 02:00:00+02:00"],
+        },
     ]
 
     assert [item["values"] for item in checked_filters(rendered)] == [
@@ -130,8 +160,8 @@ def test_rendered_text_becomes_what_the_api_takes() -> None:
 
 def test_datetimes_are_sent_in_utc_and_naive_ones_refused() -> None:
     cet = timezone(timedelta(hours=1))
-    assert Filter.timestamp("at").between(datetime(2026, 1, 1, 1, tzinfo=cet), datetime(2026, 1, 2, tzinfo=UTC))[
-        "values"
-    ] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
+    assert Filter.timestamp("at").between(
+        datetime(2026, 1, 1, 1, tzinfo=cet), datetime(2026, 1, 2, tzinfo=UTC)
+    )["values"] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
     with pytest.raises(ValueError, match="time zone"):
         Filter.timestamp("at").gt(datetime(2026, 1, 1))

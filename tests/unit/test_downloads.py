@@ -33,4 +33,6 @@ def test_the_presigned_url_is_neither_shown_nor_stored() -> None:
 
     assert "f00" not in repr(request)
     assert "f00" not in repr(request.serialize())
-    assert DownloadRequest.deserialize(request.serialize(), 1) == DownloadRequest("id-1", DownloadStatus.COMPLETED)
+    assert DownloadRequest.deserialize(request.serialize(), 1) == DownloadRequest(
+        "id-1", DownloadStatus.COMPLETED
+    )

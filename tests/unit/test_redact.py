@@ -34,7 +34,11 @@ def test_an_excerpt_is_short_and_readable() -> None:
 def test_library_logs_keep_their_lines_but_not_the_signature(caplog: pytest.LogCaptureFixture) -> None:
     guard_library_logs()
     with caplog.at_level(logging.DEBUG):
-        logging.getLogger("urllib3.connectionpool").debug('%s "GET %s"', "http://s3", "/x.csv?X-Amz-Signature=f00d")
-        logging.getLogger("requests_oauthlib.oauth2_session").debug("Obtained token %s.", {"access_token": "abc"})
+        logging.getLogger("urllib3.connectionpool").debug(
+            '%s "GET %s"', "http://s3", "/x.csv?X-Amz-Signature=f00d"
+        )
+        logging.getLogger("requests_oauthlib.oauth2_session").debug(
+            "Obtained token %s.", {"access_token": "abc"}
+        )
 
     assert [record.getMessage() for record in caplog.records] == ['http://s3 "GET /x.csv?***"']

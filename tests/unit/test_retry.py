@@ -53,7 +53,9 @@ def test_back_off_doubles_and_outlasts_an_outage_of_a_minute() -> None:
     taken = pauses(Patience(clock=clock), OleriaUnavailableError("503"), clock)
 
     assert len(taken) == ATTEMPTS - 1
-    assert all(0.75 * full <= pause <= full for pause, full in zip(taken, [1, 2, 4, 8, 16, 32, 60], strict=True))
+    assert all(
+        0.75 * full <= pause <= full for pause, full in zip(taken, [1, 2, 4, 8, 16, 32, 60], strict=True)
+    )
     assert sum(taken) > 60
 
 

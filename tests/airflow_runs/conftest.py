@@ -1,0 +1,130 @@
+"""Runs a DAG in real Airflow, and looks whether a secret got out of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_oleria.sandbox import Sandbox
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+
+# dag.test() on Airflow 3 prints, at DEBUG, each request to its in-process supervisor: those to mask a secret too, with
+# the secret, whoever asks for it (Airflow itself does for every Connection's password and extra). A real task's
+# supervisor leaves that body out.
+AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
+
+INSTANCES = "select task_id, map_index, state, try_number from task_instance where dag_id = ? and run_id = ?"
+XCOMS = "select task_id, map_index, key, value from xcom where dag_id = ? and run_id = ?"
+
+
+@dataclass
+class Run:
+    """What a DAG run left behind."""
+
+    states: dict[str, str]
+    tries: dict[str, int]
+    log: str
+    _xcoms: list[tuple[str, int, str, Any]] = field(repr=False)
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        return next(value for *where, value in self._xcoms if where == [task_id, map_index, key])
+
+
+def new_dag(dag_id: str) -> DAG:
+    return DAG(dag_id, schedule=None, start_date=datetime(2026, 1, 1))
+
+
+@pytest.fixture
+def triggers_seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The row of each trigger that ran, and its event, as Airflow stores them."""
+    seen: list[Any] = []
+    original = OleriaDownloadTrigger.run
+
+    async def watched(self: OleriaDownloadTrigger) -> AsyncIterator[Any]:
+        seen.append(self.serialize())
+        async for event in original(self):
+            seen.append(event.payload)
+            yield event
+
+    monkeypatch.setattr(OleriaDownloadTrigger, "run", watched)
+    return seen
+
+
+@pytest.fixture
+def run_dag(
+    airflow_db: Path,
+    oleria_sandbox: Sandbox,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    triggers_seen: list[Any],
+) -> Callable[[DAG], Run]:
+    """Run a DAG with ``dag.test()``, which runs deferred tasks too; no secret may be seen anywhere afterwards."""
+
+    def run(dag: DAG) -> Run:
+        _register(dag)
+        # The session's own capture: Airflow's loggers keep the stream they first saw, so capfd would miss them.
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        capture.read_global_capture()
+        dag_run = dag.test()
+        out, err = capture.read_global_capture()
+        print(out)
+        log = "\n".join(
+            line for line in (out + err + caplog.text).splitlines() if not AIRFLOWS_OWN.search(line)
+        )
+        with sqlite3.connect(airflow_db) as db:
+            assert_no_secret(oleria_sandbox, log, "\n".join(db.iterdump()), repr(triggers_seen))
+            which = dag.dag_id, dag_run.run_id
+            instances = db.execute(INSTANCES, which).fetchall()
+            xcoms = db.execute(XCOMS, which).fetchall()
+            return Run(
+                states={_name(task, index): state for task, index, state, _ in instances},
+                tries={_name(task, index): number for task, index, _, number in instances},
+                log=log,
+                _xcoms=[(task, index, key, _value(value)) for task, index, key, value in xcoms],
+            )
+
+    return run
+
+
+def assert_no_secret(sandbox: Sandbox, *texts: str) -> None:
+    """Neither secret (raw or encoded) nor token nor a presigned URL's signature."""
+    secrets = {
+        form for secret in sandbox.secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))
+    }
+    for secret in (*secrets, *sandbox.tokens, *sandbox.signatures):
+        for text in texts:
+            if (at := text.find(secret)) >= 0:
+                pytest.fail(f"a secret got out: {text[max(0, at - 300) : at + 100]}")
+
+
+def _name(task_id: str, map_index: int) -> str:
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def _value(stored: Any) -> Any:
+    value = json.loads(stored) if isinstance(stored, str | bytes) else stored
+    return json.loads(value) if isinstance(value, str) and value[:1] in '{["' else value
+
+
+def _register(dag: DAG) -> None:
+    """Airflow 3 runs only what it has parsed from a bundle and stored."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:
+        return  # Airflow 2.11 runs any DAG object
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag("/dev/null", bundle_name="dags-folder")
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)

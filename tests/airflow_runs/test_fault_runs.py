@@ -1,0 +1,231 @@
+"""Faults on order, in both modes: the right error or success, the whole file or nothing, and one POST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
+
+from .conftest import Run, assert_no_secret, new_dag
+from .test_download_runs import assert_whole, both_modes
+
+RunDag = Callable[[DAG], Run]
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@dataclass
+class Case:
+    """A fault, and what it must come to."""
+
+    name: str
+    order: Callable[[Sandbox], Any]
+    says: str = ""
+    state: str = "failed"
+    tries: int = 1
+    posts: int = 1
+
+
+def fault(**what: Any) -> Callable[[Sandbox], Any]:
+    return lambda sandbox: sandbox.fail(Fault(**what))
+
+
+# retries=1: what a retry cannot mend fails on the first try, what it may mend is tried twice.
+CASES = [
+    Case("wrong secret", lambda sandbox: sandbox.rotate_secret(), "invalid_client: client_id or", posts=0),
+    Case(
+        "missing scope",
+        fault(kind="token", status=400, body='{"error": "invalid_scope"}', times=None),
+        "invalid_scope: the scope is not known",
+        posts=0,
+    ),
+    Case("forbidden", fault(kind="get", status=403, times=None), "The credential is not scoped for this"),
+    Case("id gone", fault(kind="get", status=404, times=None), "It does not exist (any more)"),
+    Case("bad filter", fault(kind="create", status=400), "Check data_context, filter_by and sort_by"),
+    Case("export failed", fault(kind="create", export_fails="E42"), "Oleria could not make export"),
+    Case(
+        "garbage",
+        fault(kind="get", status=200, body="<html>hello", times=None),
+        "no JSON object",
+        tries=2,
+        posts=2,
+    ),
+    Case(
+        "unknown status",
+        fault(kind="get", status=200, body='{"id": "x", "status": "paused"}', times=None),
+        "status 'paused', which is none of accepted, completed, failed",
+        tries=2,
+        posts=2,
+    ),
+    Case(
+        "endless 500s", fault(kind="get", status=500, times=None), "The API is in trouble", tries=2, posts=2
+    ),
+    Case(
+        "get hangs for ever",
+        fault(kind="get", hang=60, times=None),
+        "no answer came in time",
+        tries=2,
+        posts=2,
+    ),
+    Case(
+        "answer to the POST lost", fault(kind="create", drop=True, times=None), "is unknown", tries=2, posts=2
+    ),
+    Case(
+        "body always cut short",
+        fault(kind="fetch", cut=100, times=None),
+        "The transfer broke",
+        tries=2,
+        posts=2,
+    ),
+    Case(
+        "URL never accepted", fault(kind="fetch", expired=True, times=None), "presigned URL", tries=2, posts=2
+    ),
+    Case("token revoked mid-wait", fault(kind="get", status=401, nth=2), state="success"),
+    Case(
+        "429 with Retry-After", fault(kind="get", status=429, headers={"Retry-After": "1"}), state="success"
+    ),
+    Case("429 without", fault(kind="get", status=429, times=3), state="success"),
+    Case("429 for the POST", fault(kind="create", status=429, times=2), state="success", posts=3),
+    Case("three 500s", fault(kind="get", status=500, times=3), state="success"),
+    Case("get hangs once", fault(kind="get", hang=60), state="success"),
+    Case("body cut short", fault(kind="fetch", cut=100), state="success"),
+    Case("fetch stalls", fault(kind="fetch", stall=100), state="success"),
+    Case("URL expired", fault(kind="fetch", expired=True), state="success"),
+]
+
+
+@both_modes
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_fault_on_order(
+    run_dag: RunDag,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    case: Case,
+    deferrable: bool,
+) -> None:
+    # A read limit short enough for a hang to be a test.
+    connection = oleria_sandbox.connection_json().replace('"extra": {', '"extra": {"timeout": 0.5, ')
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", connection)
+    destination = tmp_path / "out.csv"
+    destination.write_text("what stood there before")
+    case.order(oleria_sandbox)
+    with new_dag("fault") as dag:
+        OleriaDownloadOperator(
+            task_id="export",
+            data_context="identities",
+            destination=f"file://{destination}",
+            deferrable=deferrable,
+            poll_interval=0.05,
+            retries=1,
+            retry_delay=timedelta(0),
+        )
+    run = run_dag(dag)
+
+    assert run.states == {"export": case.state}
+    assert case.says in run.log
+    assert run.tries["export"] == case.tries
+    assert oleria_sandbox.count("create") == case.posts
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    if case.state == "success":
+        assert_whole(oleria_sandbox, run.xcom("export"))
+    else:
+        assert destination.read_text() == "what stood there before"
+
+
+def test_a_failed_export_shows_the_vendors_code_and_message(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
+    oleria_sandbox.fail(Fault(kind="create", export_fails="EXPORT_TOO_WIDE"))
+    with new_dag("vendor_text") as dag:
+        OleriaDownloadOperator(task_id="export", data_context="identities", poll_interval=0.05)
+    run = run_dag(dag)
+
+    assert run.states == {"export": "failed"}
+    assert "EXPORT_TOO_WIDE: " in run.log
+
+
+@both_modes
+def test_the_timeout_names_id_and_status(run_dag: RunDag, oleria_sandbox: Sandbox, deferrable: bool) -> None:
+    oleria_sandbox.settings.export_seconds = 60
+    with new_dag("timeout") as dag:
+        OleriaDownloadOperator(
+            task_id="export",
+            data_context="identities",
+            poll_interval=0.05,
+            timeout=0.5,
+            deferrable=deferrable,
+        )
+    run = run_dag(dag)
+
+    created = next(call.download_id for call in oleria_sandbox.calls if call.kind == "create")
+    assert run.states == {"export": "failed"}
+    assert f"download {created} was not complete when the time was up" in run.log
+    assert "last status accepted" in run.log
+
+
+MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
+
+
+@pytest.mark.parametrize("how", MODES, ids=["poke", "reschedule", "deferrable"])
+@pytest.mark.parametrize(
+    ("trouble", "state", "says"),
+    [
+        ("timeout", "skipped", "last status accepted"),
+        ("failed export", "failed", "Oleria could not make export"),
+        ("wrong secret", "failed", "invalid_client"),
+    ],
+)
+def test_soft_fail_skips_on_timeout_only(
+    run_dag: RunDag,
+    oleria_sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    how: dict[str, Any],
+    trouble: str,
+    state: str,
+    says: str,
+) -> None:
+    from airflow_provider_oleria.hooks.oleria import OleriaHook
+    from airflow_provider_oleria.tokens import TOKENS
+
+    oleria_sandbox.settings.export_seconds = 60 if trouble == "timeout" else 0.5
+    if trouble == "failed export":
+        oleria_sandbox.fail(Fault(kind="create", export_fails="E42"))
+    created = OleriaHook().create_download("identities")
+    if trouble == "wrong secret":
+        TOKENS.__init__()  # type: ignore[misc]
+        oleria_sandbox.rotate_secret()
+    with new_dag("soft_fail") as dag:
+        OleriaDownloadSensor(
+            task_id="wait",
+            download_id=created.id,
+            poke_interval=0.2,
+            timeout=1.5,
+            soft_fail=True,
+            retries=1,
+            **how,
+        )
+    run = run_dag(dag)
+
+    assert run.states == {"wait": state}
+    assert run.tries["wait"] == 1
+    assert says in run.log
+    assert (created.id in run.log) or trouble == "wrong secret"
+
+
+def test_the_sweep_for_secrets_finds_one(oleria_sandbox: Sandbox) -> None:
+    from airflow_provider_oleria.hooks.oleria import OleriaHook
+
+    OleriaHook().create_download("identities")
+    for secret in (oleria_sandbox.client_secret, oleria_sandbox.tokens[0]):
+        with pytest.raises(pytest.fail.Exception):
+            assert_no_secret(oleria_sandbox, "all is well", f"a log line with {secret} in it")

@@ -1,0 +1,51 @@
+"""A private Airflow for the tests, and a sandbox that plays Oleria."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Airflow, which reads its configuration once.
+HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-oleria-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(HOME / "dags"),
+    # The level at which libraries print requests whole: where a secret would show.
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+}
+
+pytest_plugins = ["airflow_provider_oleria.sandbox.pytest_plugin"]
+
+
+@pytest.fixture(autouse=True)
+def _no_token_from_another_test() -> None:
+    from airflow_provider_oleria.tokens import TOKENS
+
+    TOKENS.__init__()  # type: ignore[misc]
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-off that takes milliseconds; how long it takes in earnest is tested in unit/test_retry.py."""
+    from airflow_provider_oleria import retry
+
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> Path:
+    """Airflow's metadata database (SQLite), migrated."""
+    airflow = Path(sys.executable).with_name("airflow")
+    subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
+    return HOME / "airflow.db"

@@ -1,0 +1,394 @@
+"""The hook against the sandbox: real HTTP, synchronous and asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_oleria.downloads import DataContext, DownloadStatus, Filter, Sort
+from airflow_provider_oleria.errors import (
+    OleriaAnswerLostError,
+    OleriaAuthError,
+    OleriaConnectionError,
+    OleriaError,
+    OleriaForbiddenError,
+    OleriaInputError,
+    OleriaNotFoundError,
+    OleriaNoTokenError,
+    OleriaNotReadyError,
+    OleriaProtocolError,
+    OleriaRequestError,
+    OleriaUnavailableError,
+)
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+Ask = Callable[[str], Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest, oleria_sandbox: Sandbox) -> Ask:
+    """Asks for one download, with each of the two drivers."""
+    if request.param == "sync":
+        hook = OleriaHook()
+        return hook.get_download
+    return lambda download_id: asyncio.run(OleriaHook().aget_download(download_id))
+
+
+@pytest.fixture
+def download_id(oleria_sandbox: Sandbox) -> str:
+    oleria_sandbox.settings.export_seconds = 0
+    created = OleriaHook().create_download(DataContext.IDENTITIES)
+    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
+    oleria_sandbox.reset()
+    return created.id
+
+
+def test_create_wait_save(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
+    hook = OleriaHook()
+    created = hook.create_download(
+        "accessInventoryIdentitiesV2",
+        filter_by=[Filter.string("department").eq("Engineering")],
+        sort_by=[Sort.desc("createdAt")],
+    )
+    assert created.status is DownloadStatus.ACCEPTED
+    done = hook.wait_for_download(created.id, poll_interval=0.05)
+    assert done.status is DownloadStatus.COMPLETED
+    saved = hook.save_download(created.id, f"file://{tmp_path}/out.csv")
+
+    expected = oleria_sandbox.expected(created.id)
+    assert (saved.row_count, saved.size_bytes, saved.sha256) == (
+        expected.row_count,
+        expected.size_bytes,
+        expected.sha256,
+    )
+    assert (tmp_path / "out.csv").read_bytes() == Path(expected.path).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert saved.path == f"file://{tmp_path}/out.csv"
+    assert oleria_sandbox.count("token") == 1
+    assert oleria_sandbox.count("create") == 1
+    assert oleria_sandbox.count("fetch") == 1
+
+
+def test_no_authorization_travels_with_the_presigned_url(
+    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    OleriaHook().save_download(download_id, f"file://{tmp_path}/out.csv")
+
+    assert [call.authorization for call in oleria_sandbox.calls if call.kind == "fetch"] == [False]
+
+
+def test_a_revoked_token_is_replaced_once(oleria_sandbox: Sandbox, download_id: str, ask: Ask) -> None:
+    oleria_sandbox.revoke_tokens()
+
+    assert ask(download_id).id == download_id
+    assert oleria_sandbox.count("get") == 2
+    assert oleria_sandbox.count("token") == 1
+
+
+def test_a_rotated_secret_is_picked_up(
+    oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(download_id)
+    oleria_sandbox.rotate_secret()
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", oleria_sandbox.connection_json())
+
+    assert ask(download_id).id == download_id
+
+
+def test_a_wrong_secret_is_tried_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
+    oleria_sandbox.rotate_secret()
+    with pytest.raises(OleriaAuthError, match="invalid_client: client_id or client_secret is wrong"):
+        ask("some-id")
+
+    assert [call.kind for call in oleria_sandbox.calls] == ["token"]
+
+
+GET_FAULTS: list[tuple[Fault, type[OleriaError], str, int]] = [
+    (Fault(kind="get", status=403, times=None), OleriaForbiddenError, "not scoped", 1),
+    (Fault(kind="get", status=404, times=None), OleriaNotFoundError, "does not exist", 1),
+    (Fault(kind="get", status=400, times=None), OleriaRequestError, "Check data_context", 1),
+    (Fault(kind="get", status=200, body="<html>", times=None), OleriaProtocolError, "no JSON object", 1),
+    (
+        Fault(kind="get", status=302, headers={"Location": "https://elsewhere.example/"}, times=None),
+        OleriaRequestError,
+        "redirect",
+        1,
+    ),
+    (Fault(kind="get", status=500, times=None), OleriaUnavailableError, "500", 8),
+    (Fault(kind="get", drop=True, times=None), OleriaAnswerLostError, "127.0.0.1.*connection broke", 8),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "says", "calls"), GET_FAULTS)
+def test_a_get_that_cannot_succeed(
+    oleria_sandbox: Sandbox,
+    download_id: str,
+    ask: Ask,
+    *,
+    fault: Fault,
+    kind: type[OleriaError],
+    says: str,
+    calls: int,
+) -> None:
+    oleria_sandbox.fail(fault)
+    with pytest.raises(kind, match=says):
+        ask(download_id)
+
+    # aiohttp itself repeats a GET whose kept connection was closed before any answer
+    assert calls <= oleria_sandbox.count("get") <= 2 * calls
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(kind="get", status=500, times=3),
+        Fault(kind="get", status=429, headers={"Retry-After": "0"}, times=3),
+        Fault(kind="get", status=429, times=3),
+        Fault(kind="get", drop=True, times=2),
+        Fault(kind="get", cut=5),
+        Fault(kind="token", status=503, times=2),
+        Fault(kind="token", status=429, times=2),
+    ],
+)
+def test_a_get_that_recovers(oleria_sandbox: Sandbox, download_id: str, ask: Ask, fault: Fault) -> None:
+    oleria_sandbox.revoke_tokens()
+    oleria_sandbox.fail(fault)
+
+    assert ask(download_id).id == download_id
+
+
+def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
+    oleria_sandbox.fail(Fault(kind="token", status=500, times=None))
+    with pytest.raises(OleriaNoTokenError, match="no token could be had: .* answered 500"):
+        ask("some-id")
+
+    assert oleria_sandbox.count("token") == 8
+
+
+def test_a_hanging_call_ends_at_the_read_limit(
+    oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_OLERIA_DEFAULT",
+        oleria_sandbox.connection_json().replace('"extra": {', '"extra": {"timeout": 0.2, '),
+    )
+    oleria_sandbox.fail(Fault(kind="get", hang=60, times=None))
+    hook_error = pytest.raises(OleriaAnswerLostError, match="no answer came in time")
+    with hook_error:
+        ask(download_id)
+
+
+def test_nobody_listening_is_told_from_a_lost_answer(
+    oleria_sandbox: Sandbox, ask: Ask, download_id: str
+) -> None:
+    ask(download_id)
+    oleria_sandbox.close()
+    with pytest.raises(OleriaError, match="connection was refused"):
+        ask(download_id)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(kind="create", drop=True), OleriaAnswerLostError),
+        (Fault(kind="create", cut=3), OleriaAnswerLostError),
+        (Fault(kind="create", status=500), OleriaUnavailableError),
+        (Fault(kind="create", status=201, body="{}"), OleriaProtocolError),
+    ],
+)
+def test_a_post_whose_answer_is_lost_is_not_repeated(
+    oleria_sandbox: Sandbox, fault: Fault, kind: type[OleriaError]
+) -> None:
+    oleria_sandbox.fail(fault)
+    with pytest.raises(kind):
+        OleriaHook().create_download(DataContext.RISKS)
+
+    assert oleria_sandbox.count("create") == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_post_that_was_not_taken_is_repeated(oleria_sandbox: Sandbox, status: int) -> None:
+    oleria_sandbox.fail(Fault(kind="create", status=status, times=2))
+
+    assert OleriaHook().create_download(DataContext.RISKS).id
+    assert oleria_sandbox.count("create") == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        ("<html>welcome</html>", OleriaProtocolError, "without an access token.*<html>welcome"),
+        ("access_token=abc", OleriaProtocolError, "without an access token"),
+        ('{"expires_in": 3600}', OleriaProtocolError, "without an access token"),
+        ('{"access_token": "abc", "scope": "other/scope"}', OleriaAuthError, "granted scope 'other/scope'"),
+        ('{"access_token": "abc", "expires_in": 0}', OleriaProtocolError, "has expired already"),
+    ],
+)
+def test_a_token_answer_that_is_none(
+    oleria_sandbox: Sandbox, ask: Ask, body: str, kind: type[OleriaError], says: str
+) -> None:
+    oleria_sandbox.fail(Fault(kind="token", status=200, body=body, times=None))
+    with pytest.raises(kind, match=says):
+        ask("some-id")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (400, "invalid_client", "client_secret is wrong"),
+        (401, "invalid_client", "client_secret is wrong"),
+        (400, "invalid_request", "missing or misspelled"),
+        (400, "invalid_scope", "scope"),
+    ],
+)
+def test_a_refused_token_request_is_not_repeated(
+    oleria_sandbox: Sandbox, ask: Ask, status: int, code: str, says: str
+) -> None:
+    oleria_sandbox.fail(Fault(kind="token", status=status, body=f'{{"error": "{code}"}}', times=None))
+    with pytest.raises(OleriaAuthError, match=f"{code}: .*{says}"):
+        ask("some-id")
+
+    assert oleria_sandbox.count("token") == 1
+
+
+@pytest.mark.parametrize("expires_in", ['"3600"', '"3600.0"', "null", '"soon"', "3600.5"])
+def test_a_token_life_in_another_form_is_read_sanely(
+    oleria_sandbox: Sandbox, download_id: str, ask: Ask, expires_in: str
+) -> None:
+    from airflow_provider_oleria.tokens import TOKENS
+
+    token = oleria_sandbox.tokens[-1]
+    oleria_sandbox.revoke_tokens()
+    TOKENS.__init__()  # type: ignore[misc]
+    oleria_sandbox.fail(
+        Fault(
+            kind="token",
+            status=200,
+            body=f'{{"access_token": "{token}", "expires_in": {expires_in}}}',
+            times=1,
+        )
+    )
+    # The token handed out is a revoked one: used once, refused, replaced.
+    assert ask(download_id).id == download_id
+    assert oleria_sandbox.count("token") == 2
+
+
+def test_one_mint_for_many_threads_and_loops(oleria_sandbox: Sandbox, download_id: str) -> None:
+    from airflow_provider_oleria.tokens import TOKENS
+
+    oleria_sandbox.revoke_tokens()
+    TOKENS.__init__()  # type: ignore[misc]
+    oleria_sandbox.fail(Fault(kind="token", delay=0.2, times=None))
+    failures: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            OleriaHook().get_download(download_id)
+        except BaseException as problem:
+            failures.append(problem)
+
+    async def many() -> None:
+        await asyncio.gather(*(OleriaHook().aget_download(download_id) for _ in range(10)))
+
+    threads = [threading.Thread(target=in_thread) for _ in range(8)]
+    threads += [threading.Thread(target=lambda: asyncio.run(many())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert not failures
+    assert oleria_sandbox.count("token") == 1
+    assert oleria_sandbox.count("get") == 28
+
+
+def test_a_short_lived_token_is_used_for_half_its_life(
+    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oleria_sandbox.revoke_tokens()
+    oleria_sandbox.settings.token_seconds = 100
+    hook, real = OleriaHook(), time.time
+    hook.get_download(download_id)
+    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 49)
+    hook.get_download(download_id)
+    assert oleria_sandbox.count("token") == 1
+    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 51)
+    hook.get_download(download_id)
+    assert oleria_sandbox.count("token") == 2
+
+
+def test_the_session_keeps_the_token_from_other_hosts(
+    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The same server under another name, which the session may talk to, since the tokens come from there.
+    elsewhere = oleria_sandbox.api_url.replace("127.0.0.1", "localhost")
+    connection = json.loads(oleria_sandbox.connection_json())
+    connection["extra"]["auth_url"] = f"{elsewhere}/oauth2/token"
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(connection))
+    with OleriaHook().get_conn() as session:
+        assert session.get(f"/v1/downloads/{download_id}").status_code == 200
+        assert session.get(f"{elsewhere}/v1/downloads/{download_id}").status_code == 401
+
+    assert [call.authorization for call in oleria_sandbox.calls if call.kind == "get"] == [True, False]
+
+
+def test_plain_http_is_refused_for_any_other_host(oleria_sandbox: Sandbox) -> None:
+    from oauthlib.oauth2 import InsecureTransportError
+
+    session = OleriaHook().get_conn()
+    for url in ("http://api.example/v1/downloads", "http://127.0.0.1:1/"):
+        with pytest.raises(InsecureTransportError):
+            session.get(url)
+
+
+def test_test_connection(oleria_sandbox: Sandbox) -> None:
+    assert OleriaHook().test_connection() == (True, "A token was issued, and the API accepts it.")
+    oleria_sandbox.rotate_secret()
+    oleria_sandbox.revoke_tokens()
+    good, says = OleriaHook().test_connection()
+    assert not good
+    assert "invalid_client" in says
+
+
+def test_a_missing_field_is_named_before_any_request(
+    oleria_sandbox: Sandbox, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_OLERIA_DEFAULT", '{"conn_type": "oleria", "host": "https://api.example"}'
+    )
+    with pytest.raises(OleriaConnectionError, match=r"auth_url.*client_id.*client_secret"):
+        ask("some-id")
+
+    assert not oleria_sandbox.calls
+
+
+def test_saving_what_is_not_ready(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
+    oleria_sandbox.settings.export_seconds = 60
+    created = OleriaHook().create_download(DataContext.RISKS)
+    with pytest.raises(OleriaNotReadyError, match="accepted: wait for it"):
+        OleriaHook().save_download(created.id, f"file://{tmp_path}/out.csv")
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "destination", ["", "  ", "file:///tmp/", "file:///tmp", "nosuchstore://bucket/x.csv"]
+)
+def test_a_destination_that_is_no_file(oleria_sandbox: Sandbox, destination: str) -> None:
+    with pytest.raises(OleriaInputError, match="destination"):
+        OleriaHook().save_download("some-id", destination)
+
+    assert not oleria_sandbox.calls
