@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_oleria.compat import TaskDeferralTimeout
+from airflow_provider_oleria.compat import trigger_timed_out
 from airflow_provider_oleria.conversation import check_not_failed
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTimeoutError
@@ -92,11 +92,16 @@ class OleriaDownloadSensor(BaseSensorOperator):
         Airflow's own method would skip for whatever went wrong while deferred.
         """
         try:
+            if trigger_timed_out(next_method, next_kwargs):
+                raise AirflowSensorTimeout(
+                    f"download {self.download_id}: the triggerer did not get to wait for it in time"
+                )
             with failing_at_once():
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
-        except (AirflowSensorTimeout, TaskDeferralTimeout) as problem:
-            kind = AirflowSkipException if self.soft_fail or self.never_fail else AirflowSensorTimeout
-            raise kind(f"download {self.download_id}: {problem}") from problem
+        except AirflowSensorTimeout as problem:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(problem)) from problem
+            raise
 
     def _wait_here(self, context: Context) -> Any:
         try:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, AirflowException
 
+from airflow_provider_oleria.errors import OleriaProtocolError
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
@@ -229,3 +230,29 @@ def test_the_sweep_for_secrets_finds_one(oleria_sandbox: Sandbox) -> None:
     for secret in (oleria_sandbox.client_secret, oleria_sandbox.tokens[0]):
         with pytest.raises(pytest.fail.Exception):
             assert_no_secret(oleria_sandbox, "all is well", f"a log line with {secret} in it")
+
+
+@pytest.mark.parametrize(
+    ("error", "soft_fail", "raised"),
+    [
+        ("Trigger timeout", True, "AirflowSkipException"),
+        ("Trigger/execution timeout", True, "AirflowSkipException"),
+        ("Trigger timeout", False, "AirflowSensorTimeout"),
+        ("Trigger failure", True, "TaskDeferralError"),
+    ],
+)
+def test_a_lost_trigger_skips_only_if_it_ran_out_of_time(error: str, soft_fail: bool, raised: str) -> None:
+    sensor = OleriaDownloadSensor(task_id="wait", download_id="id-1", soft_fail=soft_fail)
+    with pytest.raises(AirflowException) as caught:
+        sensor.resume_execution("__fail__", {"error": error}, {})
+
+    assert type(caught.value).__name__ == raised
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"status": "success", "download_id": "id-1"}, {"status": "completed"}]
+)
+def test_an_event_that_does_not_say_completed_is_no_success(event: Any) -> None:
+    operator = OleriaDownloadOperator(task_id="export", data_context="identities")
+    with pytest.raises(OleriaProtocolError, match="not by an event that says that its export is completed"):
+        operator.execute_complete({}, event)

@@ -1,0 +1,53 @@
+"""What Airflow reads about the package, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow
+import jsonschema
+
+from airflow_provider_oleria import __version__
+from airflow_provider_oleria.get_provider_info import get_provider_info
+
+PUBLIC = [
+    "airflow_provider_oleria.downloads",
+    "airflow_provider_oleria.operators.download",
+    "airflow_provider_oleria.sensors.download",
+]
+
+
+def test_provider_info_is_valid_against_airflows_own_schema() -> None:
+    schema = Path(airflow.__file__).parent / "provider_info.schema.json"
+    jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
+
+
+def test_airflow_lists_the_provider_and_its_hook() -> None:
+    airflow_cli = Path(sys.executable).with_name("airflow")
+    for command, expected in (
+        (["providers", "list", "--output", "json"], ["airflow-provider-oleria", __version__]),
+        (["providers", "get", "airflow-provider-oleria", "--output", "json"], [__version__]),
+        (["providers", "hooks", "--output", "json"], ["airflow_provider_oleria.hooks.oleria.OleriaHook"]),
+    ):
+        answer = subprocess.run([airflow_cli, *command], check=True, capture_output=True, text=True).stdout
+        assert all(text in answer for text in expected)
+
+
+def test_a_dag_file_loads_no_http_library() -> None:
+    """Compared with what Airflow itself has loaded for any DAG file that uses a deferrable operator."""
+    code = f"""
+import sys
+import airflow.providers.common.compat.sdk as sdk
+sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseHook
+import airflow.triggers.base
+before = set(sys.modules)
+import {", ".join(PUBLIC)}
+heavy = {{"requests", "requests_oauthlib", "oauthlib", "urllib3", "aiohttp", "ssl", "asyncio", "pyarrow"}}
+print("ADDED", *sorted((set(sys.modules) - before) & heavy))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert [line.split()[1:] for line in answer.splitlines() if line.startswith("ADDED")] == [[]]
