@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import subprocess
@@ -49,3 +50,8 @@ def airflow_db() -> Path:
     airflow = Path(sys.executable).with_name("airflow")
     subprocess.run([airflow, "db", "migrate"], check=True, capture_output=True)
     return HOME / "airflow.db"
+
+
+def pytest_unconfigure() -> None:
+    # Airflow says goodbye at DEBUG when pytest has closed its streams; logging would print a traceback for that.
+    logging.raiseExceptions = False
