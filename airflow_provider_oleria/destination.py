@@ -1,18 +1,39 @@
-"""Publication: a file stands at its destination whole, or what stood there before still does."""
+"""Publication: a file stands at its destination whole, or what stood there before still does.
+
+S3 and GCS publish an upload when it is completed. Elsewhere the file is written under a name of its own,
+``.<name>.<random>.part``, and renamed. What a killed worker leaves behind is removed by whoever next writes to the same
+destination: one task at a time, one destination.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_provider_oleria.errors import OleriaInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+log = logging.getLogger(__name__)
+
+_LOCAL: Final = ("", "file", "local")
+_S3: Final = ("s3", "s3a")
+_COMMITTING: Final = (*_S3, "gs", "gcs")
+"""Stores whose filesystem can hold an upload back until it is committed."""
+
+_BLOCK: Final = 8 * 1024 * 1024
+"""Bytes of an upload sent at a time, and held in memory; s3fs would take 50 MiB."""
+
+_MOST_BLOCKS: Final = 9_000
+"""S3 takes 10,000."""
 
 
 def resolved(destination: str | ObjectStoragePath) -> ObjectStoragePath:
@@ -32,33 +53,68 @@ def resolved(destination: str | ObjectStoragePath) -> ObjectStoragePath:
         raise OleriaInputError(
             f"destination {text!r} cannot be opened: {problem}. Install the provider of that store"
         ) from problem
-    if _is_local(path) and Path(path.path).is_dir():
-        raise OleriaInputError(f"destination {text!r} is a folder; give the path of a file in it")
     return path
 
 
+def check_writable(path: ObjectStoragePath) -> None:
+    """Find out what can be found out before an export is started: permissions, and whether the bucket exists.
+
+    :raises OleriaInputError: naming the destination and what is in the way.
+    """
+    try:
+        if path.protocol in _LOCAL:
+            _check_folder(Path(path.path))
+        elif path.protocol in _S3:
+            # Begun and given up: it needs the right to write, and leaves nothing.
+            begun = _s3(path, "create_multipart_upload")
+            _s3(path, "abort_multipart_upload", UploadId=begun["UploadId"])
+    except (OSError, ValueError) as problem:
+        raise OleriaInputError(f"destination {str(path)!r} cannot be written: {problem}") from problem
+
+
 @contextmanager
-def publication(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """A file to write to, which appears at ``path`` when the block ends, and not at all when it raises."""
-    with _local_file(Path(path.path)) if _is_local(path) else _stored_object(path) as file:
+def publication(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
+    """A file to write to, which appears at ``path`` when the block ends, and not at all when it raises.
+
+    :param path: the destination.
+    :param size: about how many bytes are to come.
+    """
+    if path.protocol in _LOCAL:
+        publish = _local_file(Path(path.path))
+    elif path.protocol in _COMMITTING:
+        publish = _upload(path, size)
+    else:
+        publish = _renamed_object(path)
+    with publish as file:
         yield file
 
 
 @contextmanager
 def _local_file(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, since only there a rename is atomic; never matching *.csv.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    _remove_leftovers(path)
+    # In the same folder, since only there a rename is atomic.
+    part = path.with_name(_part_name(path.name))
     try:
         # Opened the plain way, for the file mode the umask asks for.
         with part.open("xb") as file:
+            # Held as long as this process lives: how a leftover is told from a file somebody is writing.
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{escape(path.name)}.*.part"):
+        with suppress(OSError), leftover.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its writer lives
+            leftover.unlink()
+            log.info("Removed %s, left behind by a process that was killed.", leftover)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -70,18 +126,69 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the path of a file in it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(_part_name(path.name))
+    try:
+        part.touch(exist_ok=False)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 @contextmanager
-def _stored_object(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    # A plain open(…) publishes what was written so far when the block raises, on every fsspec store.
-    file: Any = path.fs.open(path.path, "wb", autocommit=False)
+def _upload(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
+    if path.protocol in _S3:
+        _abort_leftovers(path)
+    # A plain open(…) publishes what was written so far when the block raises.
+    block_size = max(_BLOCK, size // _MOST_BLOCKS + 1)
+    file: Any = path.fs.open(path.path, "wb", autocommit=False, block_size=block_size)
     try:
         yield file
         file.close()
         file.commit()
     except BaseException:
         file.discard()
+        file.closed = True  # or the garbage collector would try to finish it
         raise
 
 
-def _is_local(path: ObjectStoragePath) -> bool:
-    return path.protocol in ("file", "local", "")
+def _abort_leftovers(path: ObjectStoragePath) -> None:
+    """Uploads to this very key that were begun and never completed: invisible, and paid for."""
+    with suppress(OSError):  # not everybody who may write may list
+        for upload in _s3(path, "list_multipart_uploads", prefix=True).get("Uploads", []):
+            if upload["Key"] == path.fs.split_path(path.path)[1]:
+                _s3(path, "abort_multipart_upload", UploadId=upload["UploadId"])
+                log.info("Aborted an upload to %s, left behind by a process that was killed.", path)
+
+
+def _s3(path: ObjectStoragePath, operation: str, *, prefix: bool = False, **arguments: str) -> dict[str, Any]:
+    bucket, key, _ = path.fs.split_path(path.path)
+    return dict(
+        path.fs.call_s3(operation, Bucket=bucket, **{"Prefix" if prefix else "Key": key}, **arguments) or {}
+    )
+
+
+@contextmanager
+def _renamed_object(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
+    """For stores that cannot hold an upload back: written under another name, then moved."""
+    fs, target = path.fs, PurePosixPath(path.path)
+    folder = str(target.parent)
+    fs.makedirs(folder, exist_ok=True)
+    for leftover in fs.glob(f"{folder}/.{escape(target.name)}.*.part"):
+        fs.rm_file(leftover)
+    part = f"{folder}/{_part_name(target.name)}"
+    try:
+        with fs.open(part, "wb") as file:
+            yield file
+        fs.mv(part, str(target))
+    except BaseException:
+        with suppress(Exception):  # what went wrong is the error to show
+            fs.rm_file(part)
+        raise
+
+
+def _part_name(name: str) -> str:
+    """Hidden, and never matching ``*.csv``."""
+    return f".{name}.{secrets.token_hex(4)}.part"

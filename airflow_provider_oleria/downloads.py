@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import difflib
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from airflow_provider_oleria.criteria import Filter, Sort
+from airflow_provider_oleria.errors import OleriaInputError
 
-__all__ = ["DataContext", "DownloadRequest", "DownloadStatus", "Filter", "SavedDownload", "Sort"]
+__all__ = [
+    "DataContext",
+    "DownloadRequest",
+    "DownloadStatus",
+    "Filter",
+    "SaveOptions",
+    "SavedDownload",
+    "Sort",
+]
 
 
 class DataContext(StrEnum):
@@ -181,6 +191,34 @@ class DownloadRequest:
 
 
 @dataclass(frozen=True)
+class SaveOptions:
+    """How to fetch an export, and what it must be like to replace the previous file.
+
+    A gate that does not hold publishes nothing, and fails the task without using up its retries.
+
+    :param min_rows: gate: rows it must have at least, the header not counted.
+    :param required_columns: gate: columns it must have, among others, in any order.
+    :param expected_columns: gate: its exact header, to notice when the schema drifts.
+    :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
+    :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
+    """
+
+    min_rows: int | None = None
+    required_columns: Sequence[str] | None = None
+    expected_columns: Sequence[str] | None = None
+    parts: int = 8
+    part_size: int = 8 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for name in ("required_columns", "expected_columns"):
+            if isinstance(getattr(self, name), str):
+                raise OleriaInputError(f"{name} must be a list of column names, not a string")
+        for name in ("parts", "part_size"):
+            if getattr(self, name) < 1:
+                raise OleriaInputError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
 class SavedDownload:
     """An export that stands at its destination.
 
@@ -189,8 +227,9 @@ class SavedDownload:
     :param status: always ``completed``.
     :param path: the destination.
     :param size_bytes: size of the file at the destination.
-    :param row_count: CSV records in the file, the header not counted.
+    :param row_count: CSV records received, the header not counted.
     :param sha256: of the file at the destination, hexadecimal.
+    :param source_sha256: of the CSV as received.
     """
 
     download_id: str
@@ -200,6 +239,7 @@ class SavedDownload:
     size_bytes: int
     row_count: int
     sha256: str
+    source_sha256: str
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a plain dict: what the operators return."""

@@ -39,6 +39,10 @@ class OleriaRequestError(OleriaFatalError):
     """The API refused the request as such: a 400, another 4xx, or a redirect."""
 
 
+class OleriaGateError(OleriaFatalError):
+    """The export is whole, but not what the task accepts (``min_rows``, ``required_columns`` …)."""
+
+
 class OleriaExportFailedError(OleriaFatalError):
     """The export ended with status ``failed``."""
 
@@ -47,8 +51,12 @@ class OleriaTransientError(OleriaError):
     """Another try of the task may well succeed."""
 
 
+class OleriaGivenUpError(OleriaTransientError):
+    """An outage outlasted the patience for it; ``__cause__`` is its last :class:`OleriaOutageError`."""
+
+
 class OleriaOutageError(OleriaTransientError):
-    """Asking again in a moment may well succeed; whoever sees one of these, saw it outlast that.
+    """Asking again in a moment may well succeed.
 
     ``retry_after`` is how many seconds the other side asked to wait, if it did.
     """
@@ -76,8 +84,8 @@ class OleriaUrlExpiredError(OleriaTransferError):
     """403 from the store: the presigned URL is no longer accepted."""
 
 
-class OleriaNoTokenError(OleriaTransientError):
-    """The token endpoint was out for longer than is worth waiting."""
+class OleriaObjectChangedError(OleriaTransientError):
+    """The export was replaced in the store while it was being fetched."""
 
 
 class OleriaTimeoutError(OleriaTransientError):

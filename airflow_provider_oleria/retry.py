@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from airflow_provider_oleria.errors import OleriaOutageError, OleriaTimeoutError
+from airflow_provider_oleria.errors import OleriaGivenUpError, OleriaOutageError, OleriaTimeoutError
 
 Clock = Callable[[], float]
 """Epoch seconds."""
@@ -35,13 +35,15 @@ class Patience:
         self._deadline = deadline
         self._give_up_at = clock() + PATIENCE
         self._pauses = _backoff()
+        self._attempts = 0
 
     def pause_after(self, problem: OleriaOutageError) -> float:
         """Seconds to wait before the next attempt: what ``Retry-After`` asked for, else exponential back-off.
 
-        :raises OleriaOutageError: ``problem`` itself, when there were attempts enough.
+        :raises OleriaGivenUpError: there were attempts enough. It is no outage, so that nobody further up begins anew.
         :raises OleriaTimeoutError: when the next attempt would come after the deadline.
         """
+        self._attempts += 1
         if problem.retry_after is not None:
             # A little later than asked for, so that those who were told the same do not come back together.
             pause = max(problem.retry_after, FIRST_PAUSE) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
@@ -51,7 +53,7 @@ class Patience:
         if self._deadline is not None and resume_at > self._deadline:
             raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
         if resume_at > self._give_up_at:
-            raise problem
+            raise OleriaGivenUpError(f"{problem} (given up after {self._attempts} attempts)") from problem
         return pause
 
 

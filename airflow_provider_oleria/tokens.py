@@ -20,7 +20,6 @@ import requests
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.errors import (
     OleriaAuthError,
-    OleriaNoTokenError,
     OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
@@ -69,7 +68,7 @@ class TokenCache:
         :param settings: whose credentials.
         :param mask: called with a newly minted token before anything else happens to it.
         :raises OleriaAuthError: the credentials, the scope or the audience were refused.
-        :raises OleriaNoTokenError: the token endpoint is out.
+        :raises OleriaGivenUpError: the token endpoint is out.
         :raises OleriaProtocolError: its answer is none.
         """
         key = _key(settings)
@@ -129,10 +128,7 @@ def _mint_patiently(settings: Settings) -> Token:
         try:
             return _mint(settings)
         except OleriaOutageError as problem:
-            try:
-                pause = patience.pause_after(problem)
-            except OleriaOutageError:
-                raise OleriaNoTokenError(f"no token could be had: {problem}") from problem
+            pause = patience.pause_after(problem)
             log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
         time.sleep(pause)
 

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
-import requests
-
-from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
+from airflow_provider_oleria.aside import Aside
+from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.content_encoding import decoded
 from airflow_provider_oleria.destination import publication
-from airflow_provider_oleria.errors import OleriaOutageError, OleriaTransferError, OleriaUrlExpiredError
+from airflow_provider_oleria.downloads import SaveOptions
+from airflow_provider_oleria.errors import OleriaObjectChangedError
+from airflow_provider_oleria.gates import Gates
+from airflow_provider_oleria.progress import reported
 from airflow_provider_oleria.redact import guard_library_logs
-from airflow_provider_oleria.retry import Patience, retry_after
 from airflow_provider_oleria.rows import RecordCounter
-from airflow_provider_oleria.transport import request_fault
+from airflow_provider_oleria.source import Source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 log = logging.getLogger(__name__)
-
-_CHUNK: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -37,146 +34,51 @@ class Transferred:
     size_bytes: int
     row_count: int
     sha256: str
+    source_sha256: str
 
 
-def transfer(fresh_url: Callable[[], str], destination: ObjectStoragePath, settings: Settings) -> Transferred:
-    """Bring the export home: published when it is whole, discarded otherwise.
+def transfer(
+    fresh_url: Callable[[], str],
+    destination: ObjectStoragePath,
+    settings: Settings,
+    options: SaveOptions,
+) -> Transferred:
+    """Bring the export home: published when it is whole and as asked for, discarded otherwise.
 
-    :param fresh_url: asks the API for a presigned URL; asked again for each attempt, since a URL lives 5 minutes.
+    :param fresh_url: asks the API for a presigned URL; asked again when one has expired.
     :param destination: where the file is to stand.
     :param settings: for the limits and certificates.
-    :raises OleriaTransferError: it did not arrive whole, however often it was tried.
+    :param options: how to fetch and what to ask of the file.
+    :raises OleriaGivenUpError: it did not arrive whole, however often it was tried.
+    :raises OleriaObjectChangedError: it was replaced in the store each time it was fetched.
+    :raises OleriaGateError: it is whole, but not as asked for.
     """
     guard_library_logs()
-    patience = Patience()
-    while True:
-        try:
-            with publication(destination) as file:
-                tally = _Tally()
-                for chunk in _received(fresh_url(), settings):
-                    tally.add(chunk)
-                    file.write(chunk)
-            return tally.result()
-        except OleriaOutageError as problem:
-            pause = patience.pause_after(problem)
-            log.warning(
-                "The transfer broke: %s. Nothing is published; next attempt in %.1f s.", problem, pause
-            )
-        time.sleep(pause)
-
-
-class _Tally:
-    def __init__(self) -> None:
-        self._size = 0
-        self._sha256 = hashlib.sha256()
-        self._records = RecordCounter()
-
-    def add(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        self._sha256.update(chunk)
-        self._records.add(chunk)
-
-    def result(self) -> Transferred:
-        return Transferred(self._size, self._records.rows, self._sha256.hexdigest())
-
-
-def _received(url: str, settings: Settings) -> Iterator[bytes]:
-    """The file's bytes, decoded; ends normally only when all of them came."""
-    if not url.startswith("https://") and not is_loopback(url):
-        raise OleriaTransferError(
-            "the presigned URL is not https: it is a credential, and not sent in plain text"
-        )
-    problem: OleriaOutageError
     try:
-        with _opened(url, settings) as response:
-            yield from _decoded(_raw_chunks(response), response.headers.get("Content-Encoding", ""))
-    except requests.RequestException as error:
-        problem = request_fault(error, url)
-    else:
-        return
-    # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
-    raise problem
+        return _transfer(fresh_url, destination, settings, options)
+    except OleriaObjectChangedError as problem:
+        log.warning("%s. Nothing is published; starting over once.", problem)
+    return _transfer(fresh_url, destination, settings, options)
 
 
-@contextmanager
-def _opened(url: str, settings: Settings) -> Iterator[requests.Response]:
-    with requests.Session() as session:
-        # No credentials but the URL itself: S3 refuses a request with two kinds, and requests would look into ~/.netrc.
-        session.auth = _no_auth
-        with session.get(
-            url,
-            stream=True,
-            allow_redirects=False,
-            timeout=(CONNECT_TIMEOUT, settings.timeout),
-            verify=settings.verify,
-            headers={"Accept-Encoding": "identity"},
-        ) as response:
-            if response.status_code != 200:
-                raise _refusal(response)
-            yield response
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
-def _refusal(response: requests.Response) -> OleriaTransferError:
-    # S3 explains itself in XML; the rest of that body repeats the request.
-    code = re.search(rb"<Code>(\w+)</Code>", next(response.iter_content(4096), b""))
-    said = f"the store answered {response.status_code} {code[1].decode() if code else ''}".rstrip()
-    if response.status_code == 403:
-        return OleriaUrlExpiredError(f"{said}: the presigned URL is not accepted (any more)")
-    problem = OleriaTransferError(said)
-    problem.retry_after = retry_after(response.headers, time.time())
-    return problem
-
-
-def _raw_chunks(response: requests.Response) -> Iterator[bytes]:
-    announced = response.headers.get("Content-Length")
-    received = 0
-    try:
-        for chunk in response.raw.stream(_CHUNK, decode_content=False):
-            received += len(chunk)
-            yield chunk
-    except Exception as error:
-        raise requests.ConnectionError(error) from error
-    if announced is not None and received != int(announced):
-        raise OleriaTransferError(f"{received} bytes came where {announced} were announced")
-
-
-class _Decoder(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-def _decoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The bytes without their Content-Encoding; S3 sends what was stored, whatever Accept-Encoding says."""
-    encoding = encoding.strip().lower()
-    if encoding in ("", "identity", "aws-chunked"):
-        yield from chunks
-        return
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise OleriaTransferError(
-            f"the file comes with Content-Encoding {encoding!r}, which is not understood"
+def _transfer(
+    fresh_url: Callable[[], str], destination: ObjectStoragePath, settings: Settings, options: SaveOptions
+) -> Transferred:
+    with ExitStack() as stack:
+        source = stack.enter_context(
+            Source(fresh_url, settings, parts=options.parts, part_size=options.part_size)
         )
-    decoder: _Decoder = _new_decoder()
-    for chunk in chunks:
-        while chunk:
-            if decoder.eof:
-                decoder = _new_decoder()  # gzip files may be put one after another
-            try:
-                yield decoder.decompress(chunk)
-            except zlib.error as error:
-                raise OleriaTransferError(f"the file is not the {encoding} it says it is: {error}") from error
-            chunk = decoder.unused_data
-    if not decoder.eof:
-        raise OleriaTransferError(f"the {encoding} stream ends before its end")
-
-
-def _new_decoder() -> _Decoder:
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, by its header
+        file = stack.enter_context(publication(destination, source.size or 0))
+        gates = Gates(options)
+        records, sha256, size = RecordCounter(), hashlib.sha256(), 0
+        beside = [stack.enter_context(Aside(work)) for work in (sha256.update, records.add)]
+        for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
+            gates.add(chunk)
+            for work in beside:
+                work.add(chunk)
+            file.write(chunk)
+            size += len(chunk)
+        for work in beside:
+            work.finish()
+        gates.finish(records.rows)
+        return Transferred(size, records.rows, sha256.hexdigest(), sha256.hexdigest())

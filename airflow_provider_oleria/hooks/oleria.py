@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_oleria import conversation
 from airflow_provider_oleria.connection import Settings, read_settings
-from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload
+from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotFoundError, OleriaNotReadyError
 
 if TYPE_CHECKING:
@@ -121,18 +121,25 @@ class OleriaHook(BaseHook):
             )
         )
 
-    def save_download(self, download_id: str, destination: str | ObjectStoragePath) -> SavedDownload:
+    def save_download(
+        self,
+        download_id: str,
+        destination: str | ObjectStoragePath,
+        options: SaveOptions = SaveOptions(),  # noqa: B008  # frozen
+    ) -> SavedDownload:
         """Bring a completed export home. What stands at the destination is whole, or untouched.
 
         :param download_id: its id.
         :param destination: anything ``ObjectStoragePath`` takes.
+        :param options: how to fetch it, and what it must be like.
         :return: path, size, row count and sha256 of what was saved.
-        :raises OleriaInputError: the destination is not the path of a file.
+        :raises OleriaInputError: the destination is not the path of a file, or cannot be written.
         :raises OleriaNotReadyError: the export is still being made.
         :raises OleriaExportFailedError: with the vendor's code and message.
-        :raises OleriaTransferError: the file did not arrive whole.
+        :raises OleriaGateError: it is not what ``options`` ask for.
+        :raises OleriaGivenUpError: the file did not arrive whole.
         """
-        from airflow_provider_oleria.destination import resolved
+        from airflow_provider_oleria.destination import check_writable, resolved
         from airflow_provider_oleria.transfer import transfer
 
         def fresh_url() -> str:
@@ -145,7 +152,8 @@ class OleriaHook(BaseHook):
             return request.url
 
         path = resolved(destination)
-        done = transfer(fresh_url, path, self._settings)
+        check_writable(path)
+        done = transfer(fresh_url, path, self._settings, options)
         self.log.info(
             "Saved download %s to %s: %d rows, %d bytes, sha256 %s.",
             *(download_id, path, done.row_count, done.size_bytes, done.sha256),
@@ -158,6 +166,7 @@ class OleriaHook(BaseHook):
             size_bytes=done.size_bytes,
             row_count=done.row_count,
             sha256=done.sha256,
+            source_sha256=done.source_sha256,
         )
 
     async def aget_download(self, download_id: str) -> DownloadRequest:

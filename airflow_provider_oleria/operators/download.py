@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
-from airflow_provider_oleria.destination import resolved as check_destination
-from airflow_provider_oleria.downloads import DataContext, DownloadStatus
+from airflow_provider_oleria.destination import check_writable, resolved
+from airflow_provider_oleria.downloads import DataContext, DownloadStatus, SaveOptions
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
@@ -20,7 +20,42 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
 
-class OleriaDownloadOperator(BaseOperator):
+class _SavingOperator(BaseOperator):
+    """What the two operators that save a file have in common."""
+
+    ui_color = "#e6ecff"
+
+    def __init__(
+        self,
+        *,
+        oleria_conn_id: str = OleriaHook.default_conn_name,
+        destination: str | ObjectStoragePath | None = None,
+        min_rows: int | None = None,
+        required_columns: Sequence[str] | None = None,
+        expected_columns: Sequence[str] | None = None,
+        parts: int = SaveOptions.parts,
+        part_size: int = SaveOptions.part_size,
+        multiple_outputs: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self.oleria_conn_id = oleria_conn_id
+        self.destination: Any = destination  # what templating makes of it is checked when the task runs
+        self.save_options = SaveOptions(
+            min_rows=min_rows,
+            required_columns=required_columns,
+            expected_columns=expected_columns,
+            parts=parts,
+            part_size=part_size,
+        )
+
+    @cached_property
+    def hook(self) -> OleriaHook:
+        """The hook, made when the task runs."""
+        return OleriaHook(self.oleria_conn_id)
+
+
+class OleriaDownloadOperator(_SavingOperator):
     """Exports one data context: starts the export, waits for it, and saves the CSV.
 
     Returns ``{"download_id", "data_context", "status"}`` and, once saved, ``"path", "size_bytes", "row_count",
@@ -39,40 +74,39 @@ class OleriaDownloadOperator(BaseOperator):
     :param poll_interval: shortest pause between two questions, in seconds.
     :param max_poll_interval: longest pause, in seconds.
     :param timeout: how long the export may take from its creation on, in seconds.
+    :param min_rows: gate: rows the export must have at least, the header not counted.
+    :param required_columns: gate: columns it must have, among others, in any order.
+    :param expected_columns: gate: its exact header.
+    :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
+    :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
     """
 
     template_fields: Sequence[str] = ("data_context", "oleria_conn_id", "filter_by", "sort_by", "destination")
     template_fields_renderers = {"filter_by": "json", "sort_by": "json"}  # noqa: RUF012  # as Airflow declares it
-    ui_color = "#e6ecff"
 
     def __init__(
         self,
         *,
         data_context: str,
-        oleria_conn_id: str = OleriaHook.default_conn_name,
         filter_by: Sequence[Mapping[str, Any]] | None = None,
         sort_by: Sequence[Mapping[str, Any]] | None = None,
-        destination: str | ObjectStoragePath | None = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         timeout: float = 3600,
-        multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        super().__init__(**kwargs)
         self.data_context = data_context
-        self.oleria_conn_id = oleria_conn_id
         self.filter_by = filter_by
         self.sort_by = sort_by
-        self.destination = destination
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
         self.timeout = timeout
-        if destination is not None and not wait_for_completion:
+        if self.destination is not None and not wait_for_completion:
             raise ValueError("destination needs wait_for_completion: only a completed export can be saved")
         if not is_unrendered(data_context):
             DataContext.warn_if_unknown(data_context)
@@ -83,7 +117,7 @@ class OleriaDownloadOperator(BaseOperator):
         """Start the export; wait for it here or in the triggerer; save it."""
         with failing_at_once():
             if self.destination is not None:
-                check_destination(self.destination)
+                check_writable(resolved(self.destination))
             deadline = time.time() + self.timeout
             request = self.hook.create_download(self.data_context, self.filter_by, self.sort_by)
             if not self.wait_for_completion:
@@ -119,19 +153,14 @@ class OleriaDownloadOperator(BaseOperator):
     def _finish(self, download_id: str) -> dict[str, Any]:
         if self.destination is None:
             return self._result(download_id, DownloadStatus.COMPLETED)
-        saved = self.hook.save_download(download_id, self.destination)
+        saved = self.hook.save_download(download_id, self.destination, self.save_options)
         return {**saved.as_dict(), "data_context": str(self.data_context)}
 
     def _result(self, download_id: str, status: DownloadStatus) -> dict[str, Any]:
         return {"download_id": download_id, "data_context": str(self.data_context), "status": str(status)}
 
-    @cached_property
-    def hook(self) -> OleriaHook:
-        """The hook, made when the task runs."""
-        return OleriaHook(self.oleria_conn_id)
 
-
-class OleriaSaveDownloadOperator(BaseOperator):
+class OleriaSaveDownloadOperator(_SavingOperator):
     """Saves a completed export: the last step of :class:`OleriaDownloadOperator` alone.
 
     Returns the same dict; ``data_context`` is ``None``, since the API does not tell it.
@@ -139,26 +168,18 @@ class OleriaSaveDownloadOperator(BaseOperator):
     :param download_id: the completed export, such as ``create.output["download_id"]``. (templated)
     :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
+
+    ``min_rows``, ``required_columns``, ``expected_columns``, ``parts`` and ``part_size`` as there.
     """
 
     template_fields: Sequence[str] = ("download_id", "destination", "oleria_conn_id")
-    ui_color = OleriaDownloadOperator.ui_color
 
-    def __init__(
-        self,
-        *,
-        download_id: str,
-        destination: str | ObjectStoragePath,
-        oleria_conn_id: str = OleriaHook.default_conn_name,
-        multiple_outputs: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+    def __init__(self, *, download_id: str, destination: str | ObjectStoragePath, **kwargs: Any) -> None:
+        super().__init__(destination=destination, **kwargs)
         self.download_id = download_id
-        self.destination = destination
-        self.oleria_conn_id = oleria_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Save it."""
         with failing_at_once():
-            return OleriaHook(self.oleria_conn_id).save_download(self.download_id, self.destination).as_dict()
+            saved = self.hook.save_download(self.download_id, self.destination, self.save_options)
+            return saved.as_dict()
