@@ -11,8 +11,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from mmap import mmap
 from typing import Final, Self
 
 import requests
@@ -31,7 +32,13 @@ from airflow_provider_oleria.transport import request_fault
 
 log = logging.getLogger(__name__)
 
-_CHUNK: Final = 1024 * 1024
+_CHUNK: Final = 256 * 1024
+
+_PROBE: Final = 1024 * 1024
+"""Bytes over which the speed of the one stream is looked at."""
+
+FAST = 200e6
+"""Bytes per second from which on one connection is enough: more of them would only take turns at the processor."""
 
 # What S3 calls a URL, or the credentials behind it, that is past its time; the first comes with any refusal.
 _EXPIRED: Final = ("AccessDenied", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch")
@@ -77,46 +84,76 @@ class Source:
     def chunks(self) -> Iterator[bytes]:
         """The object's bytes as they are stored.
 
+        It comes in one stream for as long as one connection is fast, and in parts, several at a time, from where it
+        turns out slow.
+
         :raises OleriaObjectChangedError: it was replaced meanwhile: what came so far is of no use.
         :raises OleriaGivenUpError: it cannot be had, however often it was tried.
         """
-        size, ranges = self.size, self._first.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
-        if size is None or not ranges or self._etag is None or self._parts < 2 or size <= 2 * self._part_size:
-            return self._stream(0, size, self._first)
-        second = self._opened(self._part_size, min(2 * self._part_size, size))
-        if second.status_code == 206:
-            return self._in_parts(size, {0: self._first, self._part_size: second})
-        # It announces ranges, but does not serve them: the first answer is good for the whole object.
-        second.close()
-        return self._stream(0, size, self._first)
+        stream = self._stream(0, self.size, self._first)
+        if self.size is None or not self._comes_in_parts(self.size):
+            yield from stream
+            return
+        at, probed, since = 0, 0, time.monotonic()
+        for chunk in stream:
+            yield chunk
+            at += len(chunk)
+            if at - probed < _PROBE:
+                continue
+            now = time.monotonic()
+            if at - probed < FAST * (now - since) and self.size - at > self._part_size:
+                break
+            probed, since = at, now
+        else:
+            return
+        first_part = self._opened(at, at + self._part_size)
+        if first_part.status_code == 206:
+            stream.close()
+            yield from self._in_parts(at, self.size, first_part)
+        else:
+            # It announces ranges, but does not serve them: the first answer is good for the whole object.
+            first_part.close()
+            yield from stream
 
-    def _in_parts(self, size: int, opened: dict[int, requests.Response]) -> Iterator[bytes]:
-        starts = iter(range(0, size, self._part_size))
-        pending: deque[Future[list[bytes]]] = deque()
+    def _comes_in_parts(self, size: int) -> bool:
+        ranges = self._first.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+        return ranges and self._etag is not None and self._parts > 1 and size > 2 * self._part_size
+
+    def _in_parts(self, start: int, size: int, first_part: requests.Response) -> Iterator[bytes]:
+        opened = {start: first_part}
+        starts = iter(range(start, size, self._part_size))
+        pending: deque[Future[mmap]] = deque()
         pool = ThreadPoolExecutor(self._parts, thread_name_prefix="oleria-part")
 
         def submit_next() -> None:
-            if (start := next(starts, None)) is not None:
-                end = min(start + self._part_size, size)
-                pending.append(pool.submit(self._part, start, end, opened.pop(start, None)))
+            if (at := next(starts, None)) is not None:
+                end = min(at + self._part_size, size)
+                pending.append(pool.submit(self._part, at, end, opened.pop(at, None)))
 
         try:
             for _ in range(self._parts):
                 submit_next()
             while pending:
-                yield from pending.popleft().result()
+                with pending.popleft().result() as part:
+                    while chunk := part.read(_CHUNK):
+                        yield chunk
                 # Only now: what is held is never more than `parts` parts, however slow the destination is.
                 submit_next()
         finally:
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _part(self, start: int, end: int, response: requests.Response | None) -> list[bytes]:
-        return list(self._stream(start, end, response))
+    def _part(self, start: int, end: int, response: requests.Response | None) -> mmap:
+        # Memory of its own, which goes back to the system when it is closed: the heap would keep and scatter it.
+        part = mmap(-1, end - start)
+        for chunk in self._stream(start, end, response):
+            part.write(chunk)
+        part.seek(0)
+        return part
 
     def _stream(
         self, start: int, end: int | None, response: requests.Response | None = None
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """The bytes from ``start`` to before ``end``.
 
         :param response: an answer that begins at ``start``, where there is one already.
