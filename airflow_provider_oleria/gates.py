@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaGateError
@@ -18,7 +19,8 @@ class Gates:
 
     def __init__(self, options: SaveOptions) -> None:
         self._options = options
-        self._head: bytes | None = b""
+        header_matters = options.required_columns is not None or options.expected_columns is not None
+        self._head: bytes | None = b"" if header_matters else None
 
     def add(self, chunk: bytes) -> None:
         """The next chunk of the CSV."""
@@ -41,7 +43,10 @@ class Gates:
 
     def _check_header(self, head: bytes) -> None:
         self._head = None
-        columns = next(csv.reader([head.decode("utf-8-sig", "replace")]), [])
+        try:
+            columns = next(csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline="")), [])
+        except csv.Error:
+            columns = []  # no header a gate could hold for
         required, expected = self._options.required_columns, self._options.expected_columns
         found = ", ".join(columns) or "no columns"
         if not set(required or ()) <= set(columns):
