@@ -47,6 +47,10 @@ class OleriaExportFailedError(OleriaFatalError):
     """The export ended with status ``failed``."""
 
 
+class OleriaFormatError(OleriaFatalError):
+    """The CSV that came cannot be written in the format the destination's suffix asks for."""
+
+
 class OleriaTransientError(OleriaError):
     """Another try of the task may well succeed."""
 

@@ -1,0 +1,108 @@
+"""Stores to save to: a real S3 API, and what any fsspec store does that has no rule of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+SMALLEST_PART = 5 * 1024 * 1024
+"""What S3 takes for a part that is not the last."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of its own for each test.
+
+    :param name: of the bucket.
+    :param client: a boto3 client to look inside with.
+    """
+
+    name: str
+    client: Any
+
+    def path(self, key: str) -> str:
+        """An object, as Airflow names it."""
+        return f"s3://aws_default@{self.name}/{key}"
+
+    def put(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def read(self, key: str) -> bytes:
+        content: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return content
+
+    def keys(self) -> list[str]:
+        return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
+
+    def parts(self, key: str) -> int:
+        """In how many parts an object was uploaded; 0 for one that came whole."""
+        etag = self.client.head_object(Bucket=self.name, Key=key)["ETag"].strip('"')
+        return int(etag.partition("-")[2] or 0)
+
+    def unfinished_uploads(self) -> list[str]:
+        """The keys of multipart uploads that were neither completed nor aborted: invisible, and paid for."""
+        uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+        return [upload["Key"] for upload in uploads]
+
+    def presigned(self, key: str, seconds: int = 300) -> str:
+        """A URL to an object, as boto3 presigns it."""
+        url: str = self.client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
+        )
+        return url
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The S3 API of moto, in a thread; one for all tests, since Airflow keeps the filesystems it has opened."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket behind the Connection ``aws_default``."""
+    import boto3
+    from botocore.config import Config
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    keys = {"aws_access_key_id": "AKIATEST", "aws_secret_access_key": "test"}
+    connection = {
+        "conn_type": "aws",
+        "login": keys["aws_access_key_id"],
+        "password": keys["aws_secret_access_key"],
+        "extra": {"endpoint_url": s3_endpoint, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3_endpoint,
+        region_name="us-east-1",
+        # As the API presigns: SigV4, all of it in the query.
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+        **keys,
+    )
+    made = Bucket(f"lake-{uuid.uuid4().hex[:8]}", client)
+    client.create_bucket(Bucket=made.name)
+    return made
+
+
+@pytest.fixture
+def small_parts(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Uploads in the smallest parts S3 takes; s3fs makes them of 50 MiB otherwise."""
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    monkeypatch.setattr(ObjectStoragePath(bucket.path("any")).fs, "default_block_size", SMALLEST_PART)
+    return SMALLEST_PART

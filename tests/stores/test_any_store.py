@@ -1,0 +1,67 @@
+"""Saving to a store that this package knows nothing about: fsspec's in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import fsspec
+import pytest
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.errors import OleriaTransientError
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+PATH = "memory://lake/out.csv"
+
+
+@pytest.fixture
+def store() -> Iterator[fsspec.AbstractFileSystem]:
+    """Known to Airflow by ``attach()``, as a user makes any filesystem known."""
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:  # Airflow 2.11
+        from airflow.io.store import attach
+
+    store = fsspec.filesystem("memory")
+    attach("memory", fs=store)
+    yield store
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def download_id(oleria_sandbox: Sandbox) -> str:
+    oleria_sandbox.settings.export_seconds = 0
+    created = OleriaHook().create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
+    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
+    return created.id
+
+
+def test_the_file_stands_whole(
+    oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str
+) -> None:
+    OleriaHook().save_download(download_id, PATH)
+
+    assert store.cat(PATH) == oleria_sandbox.expected(download_id).path.read_bytes()
+    assert store.find("memory://") == ["/lake/out.csv"]
+
+
+@pytest.mark.xfail(strict=True, reason="this filesystem takes autocommit=False, and publishes all the same")
+@pytest.mark.parametrize("previous", [None, b"yesterday's\n1\n"])
+def test_a_transfer_that_breaks_for_good_leaves_what_stood_there(
+    oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str, previous: bytes | None
+) -> None:
+    if previous is not None:
+        store.pipe(PATH, previous)
+    oleria_sandbox.fail(Fault(kind="fetch", cut=10_000))
+    oleria_sandbox.fail(Fault(kind="fetch", nth=2, times=None, drop=True))
+
+    with pytest.raises(OleriaTransientError):
+        OleriaHook().save_download(download_id, PATH)
+
+    assert {path: store.cat(path) for path in store.find("memory://")} == (
+        {} if previous is None else {"/lake/out.csv": previous}
+    )

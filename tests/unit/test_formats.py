@@ -1,0 +1,376 @@
+"""Formats by suffix: what comes out is what came in, or an error that says why not."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_oleria import parquet
+from airflow_provider_oleria.errors import OleriaFatalError, OleriaFormatError, OleriaInputError
+from airflow_provider_oleria.formats import FormatOptions, check_options, writer_for
+from airflow_provider_oleria.rows import RecordCounter
+
+Read = Callable[[bytes], bytes]
+
+BYTE_FORMATS: dict[str, Read] = {
+    "out.csv": bytes,
+    "out.CSV": bytes,
+    "out.csv.bak": bytes,
+    "out": bytes,
+    "out.csv.gz": gzip.decompress,
+    "OUT.CSV.GZ": gzip.decompress,
+    "out.csv.zst": lambda content: zstandard.ZstdDecompressor().stream_reader(content).read(),
+}
+
+BOM = "\ufeff"
+DEFAULTS = FormatOptions()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pieces() -> Iterator[None]:
+    """Pieces of a few bytes, so that small contents are cut as large ones are."""
+    limit = csv.field_size_limit(sys.maxsize)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "_PIECE", 16)
+        yield
+    csv.field_size_limit(limit)
+
+
+def written(path: str, chunks: list[bytes], options: FormatOptions = DEFAULTS) -> bytes:
+    file = io.BytesIO()
+    writer = writer_for(path, file, options)
+    for chunk in chunks:
+        writer.write(chunk)
+    writer.close()
+    assert not file.closed
+    return file.getvalue()
+
+
+def table_of(content: str | bytes, size: int = 7, **options: Any) -> pa.Table:
+    content = content.encode() if isinstance(content, str) else content
+    chunks = [content[start : start + size] for start in range(0, len(content), size)]
+    return pq.read_table(io.BytesIO(written("out.parquet", chunks, FormatOptions(**options))))
+
+
+def rows_of(table: pa.Table) -> list[list[Any]]:
+    return [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+
+
+def parsed(content: bytes) -> list[list[str]]:
+    """What Python's csv module reads. An empty line is an empty value where there is one column, else no row."""
+    header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    return [header, *(row or [""] for row in rows if row or len(header) == 1)]
+
+
+# -- any content, any chunks ------------------------------------------------------------------------------------
+
+# What CSV readers and writers stumble over, and ordinary text.
+AWKWARD = st.text(st.sampled_from([*'a0,"\r\n\0 é', BOM]), max_size=12)
+LONG = st.integers(1, 1_200_000).map(lambda length: ('long "field",\r\n' * (length // 15 + 1))[:length])
+FIELDS = st.one_of(AWKWARD, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+SCRAPS = st.lists(
+    st.sampled_from([b'"', b",", b"\n", b"\r", b"\r\n", b"a", b"12", b"\0", b"\xff", BOM.encode()]),
+    max_size=40,
+).map(b"".join)
+
+
+@st.composite
+def well_formed(draw: st.DrawFn, fields: st.SearchStrategy[str] = FIELDS) -> bytes:
+    names = draw(st.lists(FIELDS.filter(lambda name: BOM not in name), min_size=1, max_size=4, unique=True))
+    rows = draw(st.lists(st.lists(fields, min_size=len(names), max_size=len(names)), max_size=12))
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    quote_all = draw(st.booleans())
+    records = [
+        ",".join(in_csv(field, quote_all or len(names) == 1) for field in row) for row in [names, *rows]
+    ]
+    last = draw(st.sampled_from(["", newline]))
+    return (draw(st.sampled_from(["", BOM])) + newline.join(records) + last).encode()
+
+
+def in_csv(field: str, quoted: bool) -> str:
+    """As RFC 4180 has it; csv.writer leaves a carriage return unquoted before Python 3.13."""
+    if quoted or any(character in field for character in ',"\r\n'):
+        return '"' + field.replace('"', '""') + '"'
+    return field
+
+
+@st.composite
+def chunked(draw: st.DrawFn, contents: st.SearchStrategy[bytes]) -> list[bytes]:
+    content = draw(contents)
+    cuts = sorted(draw(st.lists(st.integers(0, len(content)), max_size=20)))
+    return [content[start:end] for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True)]
+
+
+ANYTHING = st.one_of(well_formed(), SCRAPS, st.binary(max_size=200))
+
+
+@pytest.mark.parametrize("path", BYTE_FORMATS)
+@given(chunks=chunked(ANYTHING))
+def test_csv_comes_back_byte_for_byte(path: str, chunks: list[bytes]) -> None:
+    assert BYTE_FORMATS[path](written(path, chunks)) == b"".join(chunks)
+
+
+@given(chunks=chunked(well_formed()), row_group_size=st.integers(1, 5))
+@settings(max_examples=300)
+def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_group_size: int) -> None:
+    content = b"".join(chunks)
+    names, *rows = parsed(content)
+
+    file = pq.ParquetFile(
+        io.BytesIO(written("out.parquet", chunks, FormatOptions(row_group_size=row_group_size)))
+    )
+
+    table = file.read()
+    assert table.column_names == names
+    assert rows_of(table) == rows
+    sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+    full, rest = divmod(len(rows), row_group_size)
+    assert sizes == [row_group_size] * full + [rest] * bool(rest)
+
+
+@given(chunks=chunked(st.one_of(SCRAPS, SCRAPS.map(b"a,b\n1,2\n".__add__), SCRAPS.map(b"a\n1\n".__add__))))
+@settings(max_examples=1000)
+def test_parquet_holds_the_cells_of_any_csv_or_says_why_not(chunks: list[bytes]) -> None:
+    content = b"".join(chunks)
+    try:
+        table = pq.read_table(io.BytesIO(written("out.parquet", chunks)))
+    except OleriaFormatError:
+        return
+    assert [table.column_names, *rows_of(table)] == parsed(content)
+    assert table.num_rows == counted(chunks)
+
+
+@given(chunks=chunked(well_formed(st.one_of(FIELDS, LONG))))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+def test_long_fields(chunks: list[bytes]) -> None:
+    _, *rows = parsed(b"".join(chunks))
+
+    assert rows_of(pq.read_table(io.BytesIO(written("out.parquet", chunks)))) == rows
+    assert counted(chunks) == len(rows)
+
+
+@given(chunks=chunked(well_formed()))
+def test_the_row_count_is_that_of_the_csv_module(chunks: list[bytes]) -> None:
+    assert counted(chunks) == len(parsed(b"".join(chunks))) - 1
+
+
+def counted(chunks: list[bytes]) -> int:
+    counter = RecordCounter()
+    for chunk in chunks:
+        counter.add(chunk)
+    return counter.rows
+
+
+# -- Parquet ----------------------------------------------------------------------------------------------------
+
+
+def test_every_column_is_a_string_unless_said_otherwise() -> None:
+    table = table_of('code,days,note\n007,5,""\n010,,NA\n', column_types={"days": "int64"})
+
+    assert table.schema.types == [pa.string(), pa.int64(), pa.string()]
+    assert table.to_pydict() == {"code": ["007", "010"], "days": [5, None], "note": ["", "NA"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("int32", "-7", -7),
+        ("double", "1.5", 1.5),
+        ("bool", "true", True),
+        ("date32", "2026-11-01", date(2026, 11, 1)),
+        ("timestamp", "2026-11-01T10:00:00.123456Z", datetime(2026, 11, 1, 10, 0, 0, 123456, UTC)),
+        ("timestamp[ms, tz=UTC]", "2026-11-01T12:00:00+02:00", datetime(2026, 11, 1, 10, tzinfo=UTC)),
+        ("timestamp[s]", "2026-11-01 10:00:00", datetime(2026, 11, 1, 10)),
+    ],
+)
+def test_typed_columns(name: str, text: str, value: object) -> None:
+    table = table_of(f'a,b\n1,{text}\n2,\n3,""\n', column_types={"b": name})
+
+    assert table.column("b").to_pylist() == [value, None, None]
+
+
+def test_a_value_that_is_not_of_its_type_is_named_with_column_and_row() -> None:
+    rows = "".join(f"{number},{number}\n" for number in range(1, 20))
+
+    with pytest.raises(OleriaFatalError, match=r"column 'days'.*row 20\b.*int64.*'soon'"):
+        table_of(f"id,days\n{rows}20,soon\n21,21\n", column_types={"days": "int64"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty"),
+        (BOM, "first line is empty"),
+        ("\r\na,b\r\n", "first line is empty"),
+        ("a,b,a\n1,2,3\n", "same name.*: a$"),
+        ("a,b\n1,2\n3\n", "row 2: Expected 2 columns, got 1"),
+        ("a,b\n" + "1,2\n" * 30 + "1,2,3\n", "row 31: Expected 2 columns, got 3"),
+        ("a,b\n1,2\n\n3,4\n", "empty line"),
+        ("a,b\n1,2\r3,4\n", "carriage return"),
+        ('a,b\n1,2" x\n3,4" y\n', "stray quote"),
+        ('a,b\n1,"2\n3,4\n', "ends inside quotes"),
+        ('a,"b\n', "ends inside quotes"),
+        ('""a",b,"c\n1,2,3\n', "header cannot be read"),
+        (b"a,b\n1,\xff\n", "column 'b'.*row 1.*UTF8"),
+        (b"a,\xff\n1,2\n", "header cannot be read.*utf-8"),
+    ],
+)
+def test_a_csv_that_cannot_be_represented_is_refused(content: str | bytes, said: str) -> None:
+    with pytest.raises(OleriaFormatError, match=said):
+        table_of(content)
+
+
+def test_only_an_empty_value_is_null() -> None:
+    with pytest.raises(OleriaFormatError, match="'NA'"):
+        table_of("a,b\n1,NA\n", column_types={"b": "double"})
+
+
+def test_a_field_of_megabytes() -> None:
+    field = 'long "field",\r\n' * 200_000
+
+    table = table_of(f"a,b\n1,{in_csv(field, True)}\n2,short\n", size=64 * 1024)
+
+    assert rows_of(table) == [["1", field], ["2", "short"]]
+
+
+def test_a_quote_left_open_does_not_swallow_the_rows_after_it() -> None:
+    # Two stray quotes that cancel out: the rows between them could pass for one field, and be counted right.
+    with pytest.raises(OleriaFormatError):
+        table_of('a,b\n1,""x"\n2,"y\n z\n' + "3,4\n" * 20)
+
+
+def test_a_record_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_LONGEST_RECORD", 1000)
+    writer = writer_for("out.parquet", io.BytesIO(), DEFAULTS)
+    writer.write(b'a\n"')
+
+    with pytest.raises(OleriaFormatError, match="a quoted field has no end"):
+        for _ in range(200):
+            writer.write(b"1,2\n3\n")
+
+
+def test_a_header_alone_gives_the_schema_and_no_rows() -> None:
+    for content in ("a,b", "a,b\r\n", f"{BOM}a,b\n"):
+        table = table_of(content, column_types={"b": "int64"})
+        assert (table.column_names, table.schema.types, table.num_rows) == (
+            ["a", "b"],
+            [pa.string(), pa.int64()],
+            0,
+        )
+
+
+def test_a_column_type_for_a_column_that_is_not_there() -> None:
+    with pytest.raises(OleriaFormatError, match=r"does not have: c\. Its header is a, b"):
+        table_of("a,b\n1,2\n", column_types={"c": "int64"})
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "brotli", "lz4", "none"])
+def test_compression(compression: str) -> None:
+    content = written("out.PARQUET", [b"a\n1\n"], FormatOptions(compression=compression))
+
+    column = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).column(0)
+    assert column.compression == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
+
+
+def test_a_row_group_of_large_rows_ends_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_LARGEST_ROW_GROUP", 100)
+    content = written("out.parquet", [b"a\n", *[b"x" * 60 + b"\n"] * 10])
+
+    metadata = pq.ParquetFile(io.BytesIO(content)).metadata
+    assert metadata.num_rows == 10
+    assert metadata.num_row_groups >= 5
+
+
+# -- the file is the caller's -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "a.csv.zst", "a.parquet"])
+def test_after_abort_nothing_is_written_and_no_thread_is_left(path: str) -> None:
+    threads, file = threading.active_count(), io.BytesIO()
+    options = FormatOptions(row_group_size=1) if path == "a.parquet" else DEFAULTS
+    writer = writer_for(path, file, options)
+    writer.write(b"a,b\n" + b"1,2\n" * 100)
+    size = file.tell()
+
+    writer.abort()
+    del writer
+
+    assert (file.tell(), file.closed, threading.active_count()) == (size, False, threads)
+
+
+@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "a.csv.zst", "a.parquet"])
+def test_what_the_file_says_is_passed_on(path: str) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    writer = writer_for(path, Full(), DEFAULTS)
+
+    with pytest.raises(OSError, match="No space left"):
+        for chunk in (b"a,b\n", b"1,2\n" * 100):
+            writer.write(chunk)
+        writer.close()
+    writer.abort()
+
+
+def test_the_same_csv_gives_the_same_gzip() -> None:
+    one = written("here/one.csv.gz", [b"a,b\n1,2\n"])
+
+    assert one == written("there/two.csv.gz", [b"a,b\n1,2\n"])
+    assert one[3:8] == bytes(5)  # neither a name nor a time
+
+
+# -- before an export is started --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "said"),
+    [
+        ("a.csv", {"column_types": {"a": "int64"}}, "column_types has no effect on 'a.csv'"),
+        ("a.csv.gz", {"compression": "snappy"}, "compression has no effect"),
+        ("a.csv.zst", {"row_group_size": 5}, "row_group_size has no effect"),
+        ("a.parquet", {"column_types": {"a": "number"}}, "column_types: 'number' .column 'a'. is no type"),
+        ("a.parquet", {"column_types": {"a": "halffloat"}}, "column_types: 'halffloat'"),
+        ("a.parquet", {"column_types": {"a": int}}, "column_types: "),
+        ("a.parquet", {"column_types": ["a"]}, "column_types must be a dict"),
+        ("a.parquet", {"compression": "bz2"}, "compression must be one of zstd, .*, not 'bz2'"),
+        ("a.parquet", {"row_group_size": 0}, "row_group_size must be .* at least 1, not 0"),
+        ("a.parquet", {"row_group_size": True}, "row_group_size must be"),
+    ],
+)
+def test_wrong_options(path: str, options: Mapping[str, Any], said: str) -> None:
+    with pytest.raises(OleriaInputError, match=said):
+        check_options(path, FormatOptions(**options))
+
+
+@pytest.mark.parametrize("path", [*BYTE_FORMATS, "a.parquet"])
+def test_right_options(path: str) -> None:
+    check_options(path, DEFAULTS)
+    check_options(path, FormatOptions(column_types={}))
+
+
+@pytest.mark.parametrize(
+    ("path", "library", "extra"), [("a.parquet", "pyarrow", "parquet"), ("a.csv.zst", "zstandard", "zstd")]
+)
+def test_a_missing_extra_is_named(
+    path: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, parquet.__name__)
+    monkeypatch.delattr("airflow_provider_oleria.parquet")
+
+    with pytest.raises(OleriaInputError, match=rf"pip install 'airflow-provider-oleria\[{extra}\]'"):
+        check_options(path, DEFAULTS)
