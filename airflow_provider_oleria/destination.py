@@ -152,6 +152,9 @@ def _upload(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
         file.discard()
         file.closed = True  # or the garbage collector would try to finish it
         raise
+    finally:
+        with suppress(ValueError):  # fsspec would hold on to it as part of a transaction
+            path.fs.transaction.files.remove(file)
 
 
 def _abort_leftovers(path: ObjectStoragePath) -> None:

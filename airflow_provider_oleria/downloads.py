@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -199,6 +199,11 @@ class SaveOptions:
     :param min_rows: gate: rows it must have at least, the header not counted.
     :param required_columns: gate: columns it must have, among others, in any order.
     :param expected_columns: gate: its exact header, to notice when the schema drifts.
+    :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings:
+        ``int64`` and its like, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
+        ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty string is null in these.
+    :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
+    :param row_group_size: rows of a row group of a ``.parquet``; 256 MiB end one earlier.
     :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
     :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
     """
@@ -206,6 +211,9 @@ class SaveOptions:
     min_rows: int | None = None
     required_columns: Sequence[str] | None = None
     expected_columns: Sequence[str] | None = None
+    column_types: Mapping[str, str] | None = None
+    compression: str = "zstd"
+    row_group_size: int = 100_000
     parts: int = 8
     part_size: int = 8 * 1024 * 1024
 

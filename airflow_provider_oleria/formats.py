@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from typing import IO, Final, Protocol
+from typing import Final, Protocol
 
+from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaInputError
 
 _CSV_GZ: Final = ".csv.gz"
@@ -18,24 +18,13 @@ _GZIP_LEVEL: Final = 6
 _ZSTD_LEVEL: Final = 3
 
 
-@dataclass(frozen=True)
-class FormatOptions:
-    """How a ``.parquet`` destination is written; the other formats leave nothing to choose.
+Write = Callable[[bytes], object]
 
-    :param column_types: column → type, for columns that shall not be strings: ``int64`` and its like, ``double``,
-        ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``), ``timestamp[ms, tz=UTC]``, or
-        ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty string is null in these, and itself in all others.
-    :param compression: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
-    :param row_group_size: rows of a row group. One whose rows take more than 256 MiB of memory ends earlier.
-    """
-
-    column_types: Mapping[str, str] | None = None
-    compression: str = "zstd"
-    row_group_size: int = 100_000
+_PARQUET_OPTIONS: Final = ("column_types", "compression", "row_group_size")
 
 
 class Writer(Protocol):
-    """Takes a CSV as it comes, and writes it in its format to a file that stays the caller's."""
+    """Takes a CSV as it comes, and gives it on in its format."""
 
     def write(self, chunk: bytes, /) -> None:
         """The next bytes of the CSV, cut anywhere.
@@ -44,16 +33,16 @@ class Writer(Protocol):
         """
 
     def close(self) -> None:
-        """Write what is left. The file itself stays open.
+        """Write what is left.
 
         :raises OleriaFormatError: the CSV cannot be represented.
         """
 
     def abort(self) -> None:
-        """Write nothing more, and let go of the file; never raises."""
+        """Write nothing more; never raises, and does nothing after :meth:`close`."""
 
 
-def check_options(path: str, options: FormatOptions) -> None:
+def check_options(path: str, options: SaveOptions) -> None:
     """Find out before an export is started whether :func:`writer_for` will do.
 
     :param path: the destination.
@@ -66,22 +55,22 @@ def check_options(path: str, options: FormatOptions) -> None:
             from airflow_provider_oleria import parquet
         parquet.check(options.column_types or {}, options.compression, options.row_group_size)
         return
-    for field in fields(options):
-        if getattr(options, field.name) not in (field.default, {}):
+    for name in _PARQUET_OPTIONS:
+        if getattr(options, name) not in (getattr(SaveOptions, name), {}):
             raise OleriaInputError(
-                f"{field.name} has no effect on {path!r}: it is for Parquet. "
-                f"Let the destination end in {_PARQUET}, or leave {field.name} out"
+                f"{name} has no effect on {path!r}: it is for Parquet. "
+                f"Let the destination end in {_PARQUET}, or leave {name} out"
             )
     if suffix == _CSV_ZST:
         with _extra("zstd", path):
             import zstandard  # noqa: F401  # only whether it is there
 
 
-def writer_for(path: str, file: IO[bytes], options: FormatOptions) -> Writer:
+def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
     """The writer of the destination's format; any suffix that is not known is written byte for byte.
 
     :param path: the destination: its suffix decides, in upper or lower case.
-    :param file: where the bytes go.
+    :param write: takes the bytes of the file.
     :param options: for the format.
     :raises OleriaInputError: as :func:`check_options`.
     """
@@ -90,17 +79,25 @@ def writer_for(path: str, file: IO[bytes], options: FormatOptions) -> Writer:
     if suffix == _PARQUET:
         from airflow_provider_oleria.parquet import ParquetWriter
 
-        return ParquetWriter(file, options.column_types or {}, options.compression, options.row_group_size)
+        return ParquetWriter(write, options.column_types or {}, options.compression, options.row_group_size)
     if suffix == _CSV_ZST:
         import zstandard
 
         return _Compressed(
-            file, zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
+            write, zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
         )
     if suffix == _CSV_GZ:
         # 16: with a gzip header, into which zlib puts neither time nor name: the same CSV gives the same file.
-        return _Compressed(file, zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16))
-    return _Plain(file)
+        return _Compressed(write, zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16))
+    return _Plain(write)
+
+
+def converts(path: str) -> bool:
+    """Whether the destination's bytes differ from the CSV's.
+
+    :param path: the destination.
+    """
+    return bool(_suffix(path))
 
 
 def _suffix(path: str) -> str:
@@ -120,11 +117,11 @@ def _extra(name: str, path: str) -> Iterator[None]:
 
 
 class _Plain:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, write: Write) -> None:
+        self._write = write
 
     def write(self, chunk: bytes, /) -> None:
-        self._file.write(chunk)
+        self._write(chunk)
 
     def close(self) -> None:
         pass
@@ -140,15 +137,15 @@ class _Compressor(Protocol):
 
 
 class _Compressed:
-    def __init__(self, file: IO[bytes], compressor: _Compressor) -> None:
-        self._file = file
+    def __init__(self, write: Write, compressor: _Compressor) -> None:
+        self._write = write
         self._compressor = compressor
 
     def write(self, chunk: bytes, /) -> None:
-        self._file.write(self._compressor.compress(chunk))
+        self._write(self._compressor.compress(chunk))
 
     def close(self) -> None:
-        self._file.write(self._compressor.flush())
+        self._write(self._compressor.flush())
 
     def abort(self) -> None:
         pass

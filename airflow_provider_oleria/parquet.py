@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -49,16 +49,20 @@ class ParquetWriter:
     Arrow's own streaming reader would have to pull, hence need a thread and a queue; and it refuses a record longer
     than its block.
 
-    :param file: where the Parquet goes.
-    :param column_types: as in :class:`~airflow_provider_oleria.formats.FormatOptions`, and checked.
+    :param write: takes the bytes of the Parquet.
+    :param column_types: as in :class:`~airflow_provider_oleria.downloads.SaveOptions`, and checked.
     :param compression: likewise.
     :param row_group_size: likewise.
     """
 
     def __init__(
-        self, file: IO[bytes], column_types: Mapping[str, str], compression: str, row_group_size: int
+        self,
+        write: Callable[[bytes], object],
+        column_types: Mapping[str, str],
+        compression: str,
+        row_group_size: int,
     ) -> None:
-        self._sink = _Sink(file)
+        self._sink = _Sink(write)
         self._types = {column: _type(column, name) for column, name in column_types.items()}
         self._compression = compression
         self._row_group_size = row_group_size
@@ -263,18 +267,18 @@ def _shortened(text: str) -> str:
 
 
 class _Sink(io.RawIOBase):
-    """The caller's file, which Arrow neither closes nor, once it is detached, writes to."""
+    """Gives on what Arrow writes, until it is detached."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file: IO[bytes] | None = file
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write: Callable[[bytes], object] | None = write
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        if self._file is not None:
-            self._file.write(bytes(data))
+        if self._write is not None:
+            self._write(bytes(data))
         return len(data)
 
     def detach(self) -> None:
-        self._file = None
+        self._write = None

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_oleria.aside import Aside
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.content_encoding import decoded
-from airflow_provider_oleria.destination import publication
+from airflow_provider_oleria.destination import check_writable, publication, resolved
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaObjectChangedError
+from airflow_provider_oleria.formats import check_options, converts, writer_for
 from airflow_provider_oleria.gates import Gates
 from airflow_provider_oleria.progress import reported
 from airflow_provider_oleria.redact import guard_library_logs
@@ -69,16 +70,51 @@ def _transfer(
             Source(fresh_url, settings, parts=options.parts, part_size=options.part_size)
         )
         file = stack.enter_context(publication(destination, source.size or 0))
-        gates = Gates(options)
-        records, sha256, size = RecordCounter(), hashlib.sha256(), 0
-        beside = [stack.enter_context(Aside(work)) for work in (sha256.update, records.add)]
+        received, written = _Digest(), _Digest()
+        records, gates = RecordCounter(), Gates(options)
+        beside = [stack.enter_context(Aside(work)) for work in (received.add, records.add)]
+        converted = converts(str(destination))
+
+        def write(data: bytes) -> None:
+            if converted:
+                written.add(data)
+            file.write(data)
+
+        writer = writer_for(str(destination), write, options)
+        stack.callback(writer.abort)
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
             gates.add(chunk)
             for work in beside:
                 work.add(chunk)
-            file.write(chunk)
-            size += len(chunk)
+            writer.write(chunk)
         for work in beside:
             work.finish()
         gates.finish(records.rows)
-        return Transferred(size, records.rows, sha256.hexdigest(), sha256.hexdigest())
+        writer.close()
+        published = written if converted else received
+        return Transferred(published.size, records.rows, published.sha256, received.sha256)
+
+
+class _Digest:
+    def __init__(self) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        self.size += len(data)
+        self._sha256.update(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+def prepared(destination: str | ObjectStoragePath, options: SaveOptions) -> ObjectStoragePath:
+    """The destination, once all is checked that can be before an export is started.
+
+    :raises OleriaInputError: it is no file, cannot be written, or does not go with the options.
+    """
+    path = resolved(destination)
+    check_options(str(path), options)
+    check_writable(path)
+    return path

@@ -139,7 +139,6 @@ class OleriaHook(BaseHook):
         :raises OleriaGateError: it is not what ``options`` ask for.
         :raises OleriaGivenUpError: the file did not arrive whole.
         """
-        from airflow_provider_oleria.destination import check_writable, resolved
         from airflow_provider_oleria.transfer import transfer
 
         def fresh_url() -> str:
@@ -151,8 +150,7 @@ class OleriaHook(BaseHook):
                 )
             return request.url
 
-        path = resolved(destination)
-        check_writable(path)
+        path = self.check_destination(destination, options)
         done = transfer(fresh_url, path, self._settings, options)
         self.log.info(
             "Saved download %s to %s: %d rows, %d bytes, sha256 %s.",
@@ -168,6 +166,22 @@ class OleriaHook(BaseHook):
             sha256=done.sha256,
             source_sha256=done.source_sha256,
         )
+
+    def check_destination(
+        self,
+        destination: str | ObjectStoragePath,
+        options: SaveOptions = SaveOptions(),  # noqa: B008  # frozen
+    ) -> ObjectStoragePath:
+        """Check what can be checked before an export is started: permissions, bucket, options.
+
+        :param destination: anything ``ObjectStoragePath`` takes.
+        :param options: what :meth:`save_download` will be given.
+        :return: the destination as a path.
+        :raises OleriaInputError: it is no file, cannot be written, or does not go with the options.
+        """
+        from airflow_provider_oleria.transfer import prepared
+
+        return prepared(destination, options)
 
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""

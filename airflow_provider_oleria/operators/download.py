@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
-from airflow_provider_oleria.destination import check_writable, resolved
 from airflow_provider_oleria.downloads import DataContext, DownloadStatus, SaveOptions
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
@@ -33,6 +32,9 @@ class _SavingOperator(BaseOperator):
         min_rows: int | None = None,
         required_columns: Sequence[str] | None = None,
         expected_columns: Sequence[str] | None = None,
+        column_types: Mapping[str, str] | None = None,
+        compression: str = SaveOptions.compression,
+        row_group_size: int = SaveOptions.row_group_size,
         parts: int = SaveOptions.parts,
         part_size: int = SaveOptions.part_size,
         multiple_outputs: bool = True,
@@ -45,6 +47,9 @@ class _SavingOperator(BaseOperator):
             min_rows=min_rows,
             required_columns=required_columns,
             expected_columns=expected_columns,
+            column_types=column_types,
+            compression=compression,
+            row_group_size=row_group_size,
             parts=parts,
             part_size=part_size,
         )
@@ -67,8 +72,9 @@ class OleriaDownloadOperator(_SavingOperator):
     :param oleria_conn_id: the Airflow Connection. (templated)
     :param filter_by: filters, combined with AND: built with ``Filter``, or the API's own dicts. (templated)
     :param sort_by: sort orders: built with ``Sort``, or the API's own dicts. (templated)
-    :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. Without one, the task ends
-        when the export is complete. (templated)
+    :param destination: where the file is to stand: anything ``ObjectStoragePath`` takes. Its suffix decides the
+        format: ``.csv`` and any other as it came, ``.csv.gz``, ``.csv.zst``, ``.parquet``. Without a destination,
+        the task ends when the export is complete. (templated)
     :param wait_for_completion: with ``False`` the task ends when the export is started.
     :param deferrable: wait in the triggerer, holding no worker slot.
     :param poll_interval: shortest pause between two questions, in seconds.
@@ -77,6 +83,9 @@ class OleriaDownloadOperator(_SavingOperator):
     :param min_rows: gate: rows the export must have at least, the header not counted.
     :param required_columns: gate: columns it must have, among others, in any order.
     :param expected_columns: gate: its exact header.
+    :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings.
+    :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
+    :param row_group_size: rows of a row group of a ``.parquet``.
     :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
     :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
     """
@@ -117,7 +126,7 @@ class OleriaDownloadOperator(_SavingOperator):
         """Start the export; wait for it here or in the triggerer; save it."""
         with failing_at_once():
             if self.destination is not None:
-                check_writable(resolved(self.destination))
+                self.hook.check_destination(self.destination, self.save_options)
             deadline = time.time() + self.timeout
             request = self.hook.create_download(self.data_context, self.filter_by, self.sort_by)
             if not self.wait_for_completion:
@@ -169,7 +178,8 @@ class OleriaSaveDownloadOperator(_SavingOperator):
     :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
 
-    ``min_rows``, ``required_columns``, ``expected_columns``, ``parts`` and ``part_size`` as there.
+    ``min_rows``, ``required_columns``, ``expected_columns``, ``column_types``, ``compression``, ``row_group_size``,
+    ``parts`` and ``part_size`` as there.
     """
 
     template_fields: Sequence[str] = ("download_id", "destination", "oleria_conn_id")

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-SMALLEST_PART = 5 * 1024 * 1024
-"""What S3 takes for a part that is not the last."""
-
 
 @dataclass(frozen=True)
 class Bucket:
@@ -97,12 +94,3 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     made = Bucket(f"lake-{uuid.uuid4().hex[:8]}", client)
     client.create_bucket(Bucket=made.name)
     return made
-
-
-@pytest.fixture
-def small_parts(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Uploads in the smallest parts S3 takes; s3fs makes them of 50 MiB otherwise."""
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    monkeypatch.setattr(ObjectStoragePath(bucket.path("any")).fs, "default_block_size", SMALLEST_PART)
-    return SMALLEST_PART

@@ -49,7 +49,6 @@ def test_the_file_stands_whole(
     assert store.find("memory://") == ["/lake/out.csv"]
 
 
-@pytest.mark.xfail(strict=True, reason="this filesystem takes autocommit=False, and publishes all the same")
 @pytest.mark.parametrize("previous", [None, b"yesterday's\n1\n"])
 def test_a_transfer_that_breaks_for_good_leaves_what_stood_there(
     oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str, previous: bytes | None

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_oleria import parquet
 from airflow_provider_oleria.errors import OleriaFatalError, OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.formats import FormatOptions, check_options, writer_for
+from airflow_provider_oleria.formats import SaveOptions, check_options, writer_for
 from airflow_provider_oleria.rows import RecordCounter
 
 Read = Callable[[bytes], bytes]
@@ -36,7 +36,7 @@ BYTE_FORMATS: dict[str, Read] = {
 }
 
 BOM = "\ufeff"
-DEFAULTS = FormatOptions()
+DEFAULTS = SaveOptions()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,9 +49,9 @@ def _small_pieces() -> Iterator[None]:
     csv.field_size_limit(limit)
 
 
-def written(path: str, chunks: list[bytes], options: FormatOptions = DEFAULTS) -> bytes:
+def written(path: str, chunks: list[bytes], options: SaveOptions = DEFAULTS) -> bytes:
     file = io.BytesIO()
-    writer = writer_for(path, file, options)
+    writer = writer_for(path, file.write, options)
     for chunk in chunks:
         writer.write(chunk)
     writer.close()
@@ -62,7 +62,7 @@ def written(path: str, chunks: list[bytes], options: FormatOptions = DEFAULTS) -
 def table_of(content: str | bytes, size: int = 7, **options: Any) -> pa.Table:
     content = content.encode() if isinstance(content, str) else content
     chunks = [content[start : start + size] for start in range(0, len(content), size)]
-    return pq.read_table(io.BytesIO(written("out.parquet", chunks, FormatOptions(**options))))
+    return pq.read_table(io.BytesIO(written("out.parquet", chunks, SaveOptions(**options))))
 
 
 def rows_of(table: pa.Table) -> list[list[Any]]:
@@ -130,7 +130,7 @@ def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_g
     names, *rows = parsed(content)
 
     file = pq.ParquetFile(
-        io.BytesIO(written("out.parquet", chunks, FormatOptions(row_group_size=row_group_size)))
+        io.BytesIO(written("out.parquet", chunks, SaveOptions(row_group_size=row_group_size)))
     )
 
     table = file.read()
@@ -254,7 +254,7 @@ def test_a_quote_left_open_does_not_swallow_the_rows_after_it() -> None:
 
 def test_a_record_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_LONGEST_RECORD", 1000)
-    writer = writer_for("out.parquet", io.BytesIO(), DEFAULTS)
+    writer = writer_for("out.parquet", io.BytesIO().write, DEFAULTS)
     writer.write(b'a\n"')
 
     with pytest.raises(OleriaFormatError, match="a quoted field has no end"):
@@ -279,7 +279,7 @@ def test_a_column_type_for_a_column_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "brotli", "lz4", "none"])
 def test_compression(compression: str) -> None:
-    content = written("out.PARQUET", [b"a\n1\n"], FormatOptions(compression=compression))
+    content = written("out.PARQUET", [b"a\n1\n"], SaveOptions(compression=compression))
 
     column = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).column(0)
     assert column.compression == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
@@ -300,8 +300,8 @@ def test_a_row_group_of_large_rows_ends_earlier(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "a.csv.zst", "a.parquet"])
 def test_after_abort_nothing_is_written_and_no_thread_is_left(path: str) -> None:
     threads, file = threading.active_count(), io.BytesIO()
-    options = FormatOptions(row_group_size=1) if path == "a.parquet" else DEFAULTS
-    writer = writer_for(path, file, options)
+    options = SaveOptions(row_group_size=1) if path == "a.parquet" else DEFAULTS
+    writer = writer_for(path, file.write, options)
     writer.write(b"a,b\n" + b"1,2\n" * 100)
     size = file.tell()
 
@@ -317,7 +317,7 @@ def test_what_the_file_says_is_passed_on(path: str) -> None:
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    writer = writer_for(path, Full(), DEFAULTS)
+    writer = writer_for(path, Full().write, DEFAULTS)
 
     with pytest.raises(OSError, match="No space left"):
         for chunk in (b"a,b\n", b"1,2\n" * 100):
@@ -353,13 +353,13 @@ def test_the_same_csv_gives_the_same_gzip() -> None:
 )
 def test_wrong_options(path: str, options: Mapping[str, Any], said: str) -> None:
     with pytest.raises(OleriaInputError, match=said):
-        check_options(path, FormatOptions(**options))
+        check_options(path, SaveOptions(**options))
 
 
 @pytest.mark.parametrize("path", [*BYTE_FORMATS, "a.parquet"])
 def test_right_options(path: str) -> None:
     check_options(path, DEFAULTS)
-    check_options(path, FormatOptions(column_types={}))
+    check_options(path, SaveOptions(column_types={}))
 
 
 @pytest.mark.parametrize(
