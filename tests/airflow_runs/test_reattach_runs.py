@@ -326,7 +326,9 @@ def test_a_secret_rotated_mid_wait_is_picked_up(
 
     assert run.states == {"export": "success"}
     assert len(created(oleria_sandbox)) == 1
-    assert [call.status for call in oleria_sandbox.calls if call.kind == "token"] == [200, 401, 200]
+    mints = [call.status for call in oleria_sandbox.calls if call.kind == "token"]
+    assert mints[:2] == [200, 401]
+    assert mints.count(200) == 2
     assert_whole(oleria_sandbox, run.xcom("export"))
 
 
@@ -334,6 +336,7 @@ def no_part_is_left(folder: Path) -> bool:
     return not list(folder.iterdir())
 
 
+@pytest.mark.skipif(not REMEMBERS, reason="dag.test() of Airflow 2.11 lets the timeout through to its caller")
 @pytest.mark.parametrize("while_", ["polling", "saving"])
 def test_execution_timeout_leaves_nothing_and_says_what_is_known(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, while_: str
