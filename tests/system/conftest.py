@@ -21,6 +21,11 @@ from .scenario import Row, Scenario
 ROWS: list[Row] = []
 
 
+@pytest.fixture
+def rows() -> list[Row]:
+    return ROWS
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:

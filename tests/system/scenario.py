@@ -35,6 +35,17 @@ class Row:
     files: int
     seconds: float
 
+    @classmethod
+    def of(cls, scenario: str, sandbox: Sandbox, files: int, started: float) -> Row:
+        """What the sandbox has seen, now that it is over.
+
+        :param files: how many were found whole.
+        :param started: when it began, on the monotonic clock.
+        """
+        posts = sum(call.kind == "create" and call.download_id is not None for call in sandbox.calls)
+        tokens = sum(call.kind == "token" and call.status == 200 for call in sandbox.calls)
+        return cls(scenario, posts, tokens, files, time.monotonic() - started)
+
 
 @dataclass
 class Scenario:
@@ -134,15 +145,7 @@ class Scenario:
         assert len(created) == posts, f"{len(created)} exports were started where {posts} were wanted"
         assert {result["download_id"] for result in results} <= set(created)
         assert self.remembered() == 0
-        self.rows.append(
-            Row(
-                self.name,
-                len(created),
-                sum(call.kind == "token" and call.status == 200 for call in self.sandbox.calls),
-                len(results),
-                time.monotonic() - self._started,
-            )
-        )
+        self.rows.append(Row.of(self.name, self.sandbox, len(results), self._started))
         assert_no_secret(self.sandbox, self.cluster)
 
     def _wait_for_the_end(self) -> None:
