@@ -5,8 +5,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 
 VENV := .venv
 VENV_211 := .venv-airflow-2.11
+VENV_SYSTEM := .venv-system
 
-.PHONY: help demo test lint types unit unit-2.11 clean
+.PHONY: help demo test lint types unit unit-2.11 test-system test-system-short clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +30,12 @@ unit: $(VENV)/.ready ## The tests on the newest Airflow 3
 unit-2.11: $(VENV_211)/.ready ## The tests on Airflow 2.11
 	$(VENV_211)/bin/pytest
 
+test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on PostgreSQL, killed in many ways
+	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py tests/system/celery_workers.py
+
+test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
+	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py -m short
+
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -41,5 +48,11 @@ $(VENV_211)/.ready: pyproject.toml
 	$(VENV_211)/bin/uv pip install --quiet --python $(VENV_211)/bin/python --group test --editable . 'apache-airflow==2.11.*'
 	touch $@
 
+$(VENV_SYSTEM)/.ready: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV_SYSTEM)
+	$(VENV_SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV_SYSTEM)/bin/uv pip install --quiet --python $(VENV_SYSTEM)/bin/python --group system --editable . 'apache-airflow>=3.3'
+	touch $@
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV_211) .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_211) $(VENV_SYSTEM) .demo .mypy_cache .pytest_cache .ruff_cache

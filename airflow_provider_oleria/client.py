@@ -16,9 +16,18 @@ import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.conversation import Answer, Conversation, Pause, RereadConnection, Send
+from airflow_provider_oleria.conversation import (
+    Answer,
+    Conversation,
+    Pause,
+    RereadConnection,
+    Send,
+    Step,
+    Turn,
+)
 from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
 from airflow_provider_oleria.faults import fault
+from airflow_provider_oleria.gate import gate
 from airflow_provider_oleria.tokens import TOKENS, Mask
 from airflow_provider_oleria.transport import BoundedSession, secure_face
 
@@ -89,7 +98,7 @@ class Client:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
 
-    def _perform(self, step: Send | Pause | RereadConnection) -> Any:
+    def _perform(self, step: Step) -> Any:
         match step:
             case Send(method, path, body):
                 if method == "POST":
@@ -97,9 +106,11 @@ class Client:
                     self.session.close()
                 response = self.session.request(method, path, json=body)
                 return Answer(response.status_code, response.headers, response.content)
-            case Pause(seconds, reason):
-                _log_pause(seconds, reason)
-                time.sleep(seconds)
+            case Turn():
+                return gate(self._settings.api_url).wait()
+            case Pause():
+                if not _shared(step, self._settings):
+                    time.sleep(step.seconds)
                 return None
             case RereadConnection():
                 old, self._settings = self._settings, self._reread()
@@ -144,13 +155,15 @@ class AsyncClient:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
 
-    async def _perform(self, step: Send | Pause | RereadConnection) -> Any:
+    async def _perform(self, step: Step) -> Any:
         match step:
             case Send():
                 return await self._send(step)
-            case Pause(seconds, reason):
-                _log_pause(seconds, reason)
-                await asyncio.sleep(seconds)
+            case Turn():
+                return gate(self._settings.api_url).wait()
+            case Pause():
+                if not _shared(step, self._settings):
+                    await asyncio.sleep(step.seconds)
                 return None
             case RereadConnection():
                 old, self._settings = self._settings, await self._reread()
@@ -214,8 +227,12 @@ def _tls_context(bundle: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=bundle)
 
 
-def _log_pause(seconds: float, reason: OleriaError | None) -> None:
-    if reason is None:
-        log.debug("Asking again in %.1f s.", seconds)
+def _shared(pause: Pause, settings: Settings) -> bool:
+    """Log a pause; one that is for all is taken at the tenant's gate, by whoever asked for it too."""
+    if pause.reason is None:
+        log.debug("Asking again in %.1f s.", pause.seconds)
     else:
-        log.warning("%s. Next attempt in %.1f s.", reason, seconds)
+        log.warning("%s. Next attempt in %.1f s.", pause.reason, pause.seconds)
+    if pause.for_all:
+        gate(settings.api_url).close(pause.seconds)
+    return pause.for_all

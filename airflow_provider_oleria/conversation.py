@@ -1,6 +1,6 @@
 """What is said to the API, and what each answer means: no I/O.
 
-Each function is a generator. It yields what it needs next (:class:`Send`, :class:`Pause`,
+Each function is a generator. It yields what it needs next (:class:`Turn`, :class:`Send`, :class:`Pause`,
 :class:`RereadConnection`), is sent the result, or has an ``OleriaError`` thrown in, and returns its answer. The
 drivers in ``client.py``, sync and async, run the same ones, so that the two cannot drift apart.
 """
@@ -52,11 +52,20 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Ask whether the tenant may be called now; the result is how many seconds to wait before asking again, 0 to go."""
+
+
+@dataclass(frozen=True)
 class Pause:
-    """Wait so many seconds; ``reason`` is worth a line in the log when it is a problem."""
+    """Wait so many seconds; ``reason`` is worth a line in the log when it is a problem.
+
+    With ``for_all``, nobody is to call the tenant for so long.
+    """
 
     seconds: float
     reason: OleriaError | None = None
+    for_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,20 @@ class Answer:
 
 
 T = TypeVar("T")
-Conversation = Generator[Send | Pause | RereadConnection, Any, T]
+Step = Turn | Send | Pause | RereadConnection
+Conversation = Generator[Step, Any, T]
+
+
+def export_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -> dict[str, Any]:
+    """What is sent to start an export.
+
+    :raises OleriaInputError: a filter or a sort order is not valid.
+    """
+    if not isinstance(data_context, str) or not data_context:
+        raise OleriaInputError(f"data_context must be a data context's name, not {data_context!r}")
+    params = {"filterBy": checked_filters(filter_by), "sortBy": checked_sorts(sort_by)}
+    params = {name: items for name, items in params.items() if items}
+    return {"context": str(data_context), **({"params": params} if params else {})}
 
 
 def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Conversation[DownloadRequest]:
@@ -93,11 +115,7 @@ def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Con
     :raises OleriaAnswerLostError: the request went out and no answer came: it is not repeated, since the API
         would start a second export.
     """
-    if not isinstance(data_context, str) or not data_context:
-        raise OleriaInputError(f"data_context must be a data context's name, not {data_context!r}")
-    params = {"filterBy": checked_filters(filter_by), "sortBy": checked_sorts(sort_by)}
-    params = {name: items for name, items in params.items() if items}
-    body = {"context": str(data_context), **({"params": params} if params else {})}
+    body = export_body(data_context, filter_by, sort_by)
     try:
         answer = yield from _call("POST", _DOWNLOADS, body)
     except OleriaAnswerLostError as problem:
@@ -185,6 +203,10 @@ def _call(
     refusals = 0
     while True:
         problem: OleriaError
+        rate_limited = False
+        while (seconds := (yield Turn())) > 0:
+            patience.check(seconds, OleriaUnavailableError("the tenant's rate limit is reached"))
+            yield Pause(seconds)
         try:
             answer: Answer = yield Send(method, path, body)
         except OleriaAuthError as refused:
@@ -205,9 +227,10 @@ def _call(
                     continue
             # 429 and 503 say that the request was not taken; after another 5xx it may have been.
             repeatable = method == "GET" or answer.status in (429, 503)
+            rate_limited = answer.status == 429
         if not (repeatable and isinstance(problem, OleriaOutageError)):
             raise problem
-        yield Pause(patience.pause_after(problem), problem)
+        yield Pause(patience.pause_after(problem), problem, for_all=rate_limited)
 
 
 def _problem(method: str, path: str, answer: Answer) -> OleriaError:

@@ -49,12 +49,22 @@ class Patience:
             pause = max(problem.retry_after, FIRST_PAUSE) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
         else:
             pause = next(self._pauses, PATIENCE)
+        self.check(pause, problem)
+        return pause
+
+    def check(self, pause: float, problem: OleriaOutageError) -> None:
+        """Whether there is time for a pause.
+
+        :param pause: in seconds.
+        :param problem: why there is one.
+        :raises OleriaGivenUpError: this would be waiting for too long.
+        :raises OleriaTimeoutError: when the next attempt would come after the deadline.
+        """
         resume_at = self._clock() + pause
         if self._deadline is not None and resume_at > self._deadline:
             raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
         if resume_at > self._give_up_at:
             raise OleriaGivenUpError(f"{problem} (given up after {self._attempts} attempts)") from problem
-        return pause
 
 
 def shortened(seconds: float) -> float:

@@ -30,10 +30,12 @@ pytest_plugins = ["airflow_provider_oleria.sandbox.pytest_plugin"]
 
 
 @pytest.fixture(autouse=True)
-def _no_token_from_another_test() -> None:
+def _nothing_from_another_test() -> None:
+    from airflow_provider_oleria import gate
     from airflow_provider_oleria.tokens import TOKENS
 
     TOKENS.__init__()  # type: ignore[misc]
+    gate._gates.clear()
 
 
 @pytest.fixture

@@ -65,6 +65,14 @@ class OleriaHook(BaseHook):
             return False, str(problem)
         return True, "A token was issued, and the API accepts it."
 
+    @property
+    def account(self) -> tuple[str, str]:
+        """Whose exports these are: API URL and client id.
+
+        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        """
+        return self._settings.api_url, self._settings.client_id
+
     def create_download(
         self,
         data_context: str,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_oleria.conversation import export_body
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
-from airflow_provider_oleria.downloads import DataContext, DownloadStatus, SaveOptions
+from airflow_provider_oleria.downloads import DataContext, DownloadRequest, DownloadStatus, SaveOptions
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
-from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
+from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
@@ -66,7 +69,9 @@ class OleriaDownloadOperator(_SavingOperator):
     Returns ``{"download_id", "data_context", "status"}`` and, once saved, ``"path", "size_bytes", "row_count",
     "sha256"``: each also as an XCom of its own, so that ``export.output["path"]`` works.
 
-    What no retry can mend (credentials, permissions, filters, a failed export) fails the task at once.
+    What no retry can mend (credentials, permissions, filters, a failed export) fails the task at once. Any other try,
+    and a task cleared after a failure, goes on with the export an earlier try has started (Airflow 3.3 and newer; see
+    ``durable``). A task cleared after a success starts a new one.
 
     :param data_context: what to export, such as ``DataContext.ACCESS_INVENTORY_IDENTITIES``. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
@@ -75,11 +80,18 @@ class OleriaDownloadOperator(_SavingOperator):
     :param destination: where the file is to stand: anything ``ObjectStoragePath`` takes. Its suffix decides the
         format: ``.csv`` and any other as it came, ``.csv.gz``, ``.csv.zst``, ``.parquet``. Without a destination,
         the task ends when the export is complete. (templated)
-    :param wait_for_completion: with ``False`` the task ends when the export is started.
+    :param wait_for_completion: with ``False`` the task ends when the export is started; a try that finds one already
+        started returns that one, with its present status.
     :param deferrable: wait in the triggerer, holding no worker slot.
     :param poll_interval: shortest pause between two questions, in seconds.
     :param max_poll_interval: longest pause, in seconds.
-    :param timeout: how long the export may take from its creation on, in seconds.
+    :param timeout: how long the export may take from its creation on, in seconds: across deferral, retries and
+        restarts. A try that comes later asks once: it saves the export if that is complete, and fails if not.
+    :param durable: remember the download id in Airflow's task state store (Airflow 3.3 and newer; elsewhere every
+        try starts a new export). A remembered export that failed, is gone, or was asked for with other arguments or
+        credentials is not gone on with.
+    :param reattach_window: how old a remembered export may be, in seconds; an older one is replaced by a new one.
+        Set to ``timeout``, a retry after a timeout starts a new export.
     :param min_rows: gate: rows the export must have at least, the header not counted.
     :param required_columns: gate: columns it must have, among others, in any order.
     :param expected_columns: gate: its exact header.
@@ -104,6 +116,8 @@ class OleriaDownloadOperator(_SavingOperator):
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         timeout: float = 3600,
+        durable: bool = True,
+        reattach_window: float = REATTACH_WINDOW,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -115,6 +129,10 @@ class OleriaDownloadOperator(_SavingOperator):
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
         self.timeout = timeout
+        self.durable = durable
+        self.reattach_window = reattach_window
+        self._known: DownloadRequest | None = None
+        self._at_work = False
         if self.destination is not None and not wait_for_completion:
             raise ValueError("destination needs wait_for_completion: only a completed export can be saved")
         if not is_unrendered(data_context):
@@ -123,47 +141,76 @@ class OleriaDownloadOperator(_SavingOperator):
         checked_sorts(sort_by)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the export; wait for it here or in the triggerer; save it."""
-        with failing_at_once():
+        """Start the export, or go on with it; wait for it here or in the triggerer; save it."""
+        with self._working():
             if self.destination is not None:
                 self.hook.check_destination(self.destination, self.save_options)
-            deadline = time.time() + self.timeout
-            request = self.hook.create_download(self.data_context, self.filter_by, self.sort_by)
+            export = self._export(self._memory(context))
+            self._known = export.request
             if not self.wait_for_completion:
-                return self._result(request.id, request.status)
-            if self.deferrable:
-                self.defer(
-                    trigger=OleriaDownloadTrigger(
-                        download_id=request.id,
-                        oleria_conn_id=self.oleria_conn_id,
-                        poll_interval=self.poll_interval,
-                        max_poll_interval=self.max_poll_interval,
-                        deadline=deadline,
-                    ),
-                    method_name="execute_complete",
-                    timeout=trigger_timeout(deadline),
-                )
-            self.hook.wait_for_download(
-                request.id,
-                poll_interval=self.poll_interval,
-                max_poll_interval=self.max_poll_interval,
-                deadline=deadline,
-            )
-            return self._finish(request.id)
+                return self._delivered(context, self._result(export.request.id, export.request.status))
+            if export.request.status is not DownloadStatus.COMPLETED:
+                self._wait(export.request.id, deadline=export.created_at + self.timeout)
+            return self._finish(context, export.request.id)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Resume after the deferral: check what the trigger reports, and save from a fresh URL.
 
         :param event: the trigger's event.
         """
-        with failing_at_once():
-            return self._finish(completed_download(event))
+        with self._working():
+            return self._finish(context, completed_download(event))
 
-    def _finish(self, download_id: str) -> dict[str, Any]:
+    def on_kill(self) -> None:
+        """Log what is known, and end the work so that nothing of it is left: Airflow 3 itself would let it go on."""
+        if self._known is not None:
+            self.log.warning("%s.", left_behind(self._known.id, self._known.status))
+        if self._at_work:
+            raise SystemExit("killed by Airflow")
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        self._at_work = True
+        try:
+            with failing_at_once():
+                yield
+        finally:
+            self._at_work = False
+
+    def _memory(self, context: Context) -> Memory:
+        return Memory(context.get("task_state_store") if self.durable else None)
+
+    def _export(self, memory: Memory) -> StartedExport:
+        what = self.data_context, self.filter_by, self.sort_by
+        mark = fingerprint(self.hook.account, export_body(*what))
+        found = memory.recall(mark, self.reattach_window, self.hook.get_download)
+        return found or memory.keep(self.hook.create_download(*what), mark)
+
+    def _wait(self, download_id: str, deadline: float) -> None:
+        limits: dict[str, Any] = {
+            "poll_interval": self.poll_interval,
+            "max_poll_interval": self.max_poll_interval,
+            "deadline": deadline,
+        }
+        # Past the deadline one question is all there is to ask, which is no reason to defer.
+        if self.deferrable and time.time() < deadline:
+            self.defer(
+                trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, **limits),
+                method_name="execute_complete",
+                timeout=trigger_timeout(deadline),
+            )
+        self.hook.wait_for_download(download_id, **limits)
+
+    def _finish(self, context: Context, download_id: str) -> dict[str, Any]:
+        self._known = DownloadRequest(download_id, DownloadStatus.COMPLETED)
         if self.destination is None:
-            return self._result(download_id, DownloadStatus.COMPLETED)
+            return self._delivered(context, self._result(download_id, DownloadStatus.COMPLETED))
         saved = self.hook.save_download(download_id, self.destination, self.save_options)
-        return {**saved.as_dict(), "data_context": str(self.data_context)}
+        return self._delivered(context, {**saved.as_dict(), "data_context": str(self.data_context)})
+
+    def _delivered(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
+        self._memory(context).forget()
+        return result
 
     def _result(self, download_id: str, status: DownloadStatus) -> dict[str, Any]:
         return {"download_id": download_id, "data_context": str(self.data_context), "status": str(status)}

@@ -10,7 +10,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_oleria import errors
+from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.waiting import left_behind
 
 
 class OleriaDownloadTrigger(BaseTrigger):
@@ -68,6 +70,13 @@ class OleriaDownloadTrigger(BaseTrigger):
         except errors.OleriaError as problem:
             event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
         yield TriggerEvent(event)
+
+    async def on_kill(self) -> None:
+        """Log what is known. Airflow 3.3 and newer calls this when somebody acts on the deferred task.
+
+        A mere cancellation means nothing: every triggerer that is restarted cancels its triggers.
+        """
+        self.log.warning("%s.", left_behind(self.download_id, DownloadStatus.ACCEPTED))
 
 
 def completed_download(event: object) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
@@ -23,6 +24,9 @@ from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
 # supervisor leaves that body out.
 AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
 
+REMEMBERS = AIRFLOW_V_3_3_PLUS
+"""Whether Airflow remembers something from try to try: ``task_state_store``."""
+
 INSTANCES = "select task_id, map_index, state, try_number from task_instance where dag_id = ? and run_id = ?"
 XCOMS = "select task_id, map_index, key, value from xcom where dag_id = ? and run_id = ?"
 
@@ -31,6 +35,7 @@ XCOMS = "select task_id, map_index, key, value from xcom where dag_id = ? and ru
 class Run:
     """What a DAG run left behind."""
 
+    run_id: str
     states: dict[str, str]
     tries: dict[str, int]
     log: str
@@ -61,21 +66,21 @@ def triggers_seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.fixture
-def run_dag(
+def observed(
     airflow_db: Path,
     oleria_sandbox: Sandbox,
     request: pytest.FixtureRequest,
     caplog: pytest.LogCaptureFixture,
     triggers_seen: list[Any],
-) -> Callable[[DAG], Run]:
-    """Run a DAG with ``dag.test()``, which runs deferred tasks too; no secret may be seen anywhere afterwards."""
+) -> Callable[[str, Callable[[], str]], Run]:
+    """Tell what became of a DAG run, given its DAG and what runs it; no secret may be seen anywhere afterwards."""
 
-    def run(dag: DAG) -> Run:
-        _register(dag)
+    def observe(dag_id: str, go: Callable[[], str]) -> Run:
         # The session's own capture: Airflow's loggers keep the stream they first saw, so capfd would miss them.
         capture = request.config.pluginmanager.getplugin("capturemanager")
         capture.read_global_capture()
-        dag_run = dag.test()
+        caplog.clear()
+        run_id = go()
         out, err = capture.read_global_capture()
         print(out)
         log = "\n".join(
@@ -83,17 +88,59 @@ def run_dag(
         )
         with sqlite3.connect(airflow_db) as db:
             assert_no_secret(oleria_sandbox, log, "\n".join(db.iterdump()), repr(triggers_seen))
-            which = dag.dag_id, dag_run.run_id
+            which = dag_id, run_id
             instances = db.execute(INSTANCES, which).fetchall()
             xcoms = db.execute(XCOMS, which).fetchall()
             return Run(
+                run_id=run_id,
                 states={_name(task, index): state for task, index, state, _ in instances},
                 tries={_name(task, index): number for task, index, _, number in instances},
                 log=log,
                 _xcoms=[(task, index, key, _value(value)) for task, index, key, value in xcoms],
             )
 
+    return observe
+
+
+@pytest.fixture
+def run_dag(observed: Callable[[str, Callable[[], str]], Run]) -> Callable[[DAG], Run]:
+    """Run a DAG with ``dag.test()``, which runs deferred tasks too."""
+
+    def run(dag: DAG) -> Run:
+        _register(dag)
+        return observed(dag.dag_id, lambda: dag.test().run_id)
+
     return run
+
+
+@pytest.fixture
+def clear(observed: Callable[[str, Callable[[], str]], Run]) -> Callable[[DAG, Run], Run]:
+    """Clear all tasks of a run, as the UI does, and run them again: one more try each (Airflow 3)."""
+
+    def run_again(dag: DAG, run: Run) -> Run:
+        return observed(dag.dag_id, lambda: _run_again(dag, run.run_id))
+
+    return run_again
+
+
+def _run_again(dag: DAG, run_id: str) -> str:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        which = (DagRun.dag_id == dag.dag_id, DagRun.run_id == run_id)
+        dag_run = session.scalars(select(DagRun).where(*which)).one()
+        clear_task_instances(dag_run.get_task_instances(session=session), session)
+        session.commit()
+        for instance in dag_run.get_task_instances(session=session):
+            instance.try_number += 1
+            instance.state = "scheduled"
+            session.commit()
+            _run_task(ti=instance, task=dag.task_dict[instance.task_id], run_triggerer=True)
+    return run_id
 
 
 def assert_no_secret(sandbox: Sandbox, *texts: str) -> None:

@@ -27,6 +27,7 @@ from airflow_provider_oleria.errors import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
+from airflow_provider_oleria.gate import SPACING, gate
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
@@ -313,6 +314,36 @@ def test_one_mint_for_many_threads_and_loops(oleria_sandbox: Sandbox, download_i
     assert not failures
     assert oleria_sandbox.count("token") == 1
     assert oleria_sandbox.count("get") == 28
+
+
+def test_one_429_holds_back_every_thread_and_loop_of_the_process(
+    oleria_sandbox: Sandbox, download_id: str
+) -> None:
+    oleria_sandbox.fail(Fault(kind="get", status=429, headers={"Retry-After": "2"}))
+
+    def in_thread() -> None:
+        OleriaHook().get_download(download_id)
+
+    async def many() -> None:
+        await asyncio.gather(*(OleriaHook().aget_download(download_id) for _ in range(6)))
+
+    first = threading.Thread(target=in_thread)
+    first.start()
+    deadline = time.monotonic() + 10
+    while gate(oleria_sandbox.api_url).wait() == 0:
+        assert time.monotonic() < deadline
+    others = [threading.Thread(target=in_thread) for _ in range(3)]
+    others.append(threading.Thread(target=lambda: asyncio.run(many())))
+    for thread in others:
+        thread.start()
+    for thread in (first, *others):
+        thread.join()
+
+    refused, *later = [call for call in oleria_sandbox.calls if call.kind == "get"]
+    assert refused.status == 429
+    assert [call.status for call in later] == [200] * 10
+    assert all(call.time >= refused.time + 2 for call in later)
+    assert later[-1].time >= refused.time + 2 + 9 * SPACING
 
 
 def test_a_short_lived_token_is_used_for_half_its_life(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria import conversation
-from airflow_provider_oleria.conversation import Answer, Pause, RereadConnection, Send
+from airflow_provider_oleria.conversation import Answer, Pause, RereadConnection, Send, Turn
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,
@@ -35,16 +35,23 @@ def answer(status: int, body: Any = None, **headers: str) -> Answer:
 
 
 class Script:
-    """Plays the other side: hands out results in order, and notes what was asked for."""
+    """Plays the other side: hands out results in order, and notes what was asked for.
 
-    def __init__(self, *results: Any) -> None:
+    :param turns: what the gate answers, in order; then it is open.
+    """
+
+    def __init__(self, *results: Any, turns: Iterable[float] = ()) -> None:
         self.results: Iterable[Any] = iter(results)
+        self.turns = iter(turns)
         self.steps: list[Any] = []
 
     def run(self, talk: Any) -> Any:
         try:
             step = next(talk)
             while True:
+                if isinstance(step, Turn):
+                    step = talk.send(next(self.turns, 0.0))
+                    continue
                 self.steps.append(step)
                 result = None if isinstance(step, Pause) else next(self.results)
                 step = talk.throw(result) if isinstance(result, OleriaError) else talk.send(result)
@@ -248,3 +255,27 @@ def test_an_outage_that_outlasts_the_deadline_is_a_timeout_that_names_both() -> 
                 "id-1", poll_interval=0, max_poll_interval=0, deadline=conversation.time.time() + 5
             )
         )
+
+
+@pytest.mark.parametrize("talk", [conversation.get, conversation.create])
+def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
+    script = Script(answer(200, ACCEPTED), turns=[3.0, 0.5])
+    script.run(talk("id-1"))
+
+    assert script.steps[:2] == [Pause(3.0), Pause(0.5)]
+    assert script.sent == 1
+
+
+def test_a_429_is_a_pause_for_all_and_a_503_is_not() -> None:
+    script = Script(answer(429), answer(503), answer(200, ACCEPTED))
+    script.run(conversation.get("id-1"))
+
+    assert [step.for_all for step in script.steps if isinstance(step, Pause)] == [True, False]
+
+
+def test_a_gate_that_opens_after_the_deadline_is_a_timeout() -> None:
+    script = Script(turns=[60.0])
+    with pytest.raises(OleriaTimeoutError, match="rate limit"):
+        script.run(conversation.get("id-1", deadline=conversation.time.time() + 30))
+
+    assert not script.steps

@@ -1,0 +1,383 @@
+"""One task run, one export, in real Airflow: what a retry and a cleared task go on with, and what they do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+
+from .conftest import REMEMBERS, Run, new_dag
+from .test_download_runs import assert_whole, both_modes
+
+RunDag = Callable[[DAG], Run]
+Clear = Callable[[DAG, Run], Run]
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+remembering = pytest.mark.skipif(not REMEMBERS, reason="task_state_store came with Airflow 3.3")
+
+GOING_ON = "Going on with download"
+ANEW = "Starting a new export, not going on with download"
+
+
+def export_dag(tmp_path: Path, **arguments: Any) -> DAG:
+    with new_dag("reattach") as dag:
+        arguments = {
+            "data_context": "identities",
+            "destination": f"file://{tmp_path}/out.csv",
+            "poll_interval": 0.05,
+            "retry_delay": timedelta(0),
+            **arguments,
+        }
+        OleriaDownloadOperator(task_id="export", **arguments)
+    return dag
+
+
+def created(sandbox: Sandbox) -> list[str]:
+    return [call.download_id for call in sandbox.calls if call.kind == "create" and call.download_id]
+
+
+@contextmanager
+def when(happened: Callable[[], bool], then: Callable[[], Any]) -> Iterator[None]:
+    """Do something as soon as something else has happened, from another thread."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while not happened():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+        then()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@remembering
+@both_modes
+def test_a_retry_after_an_outage_while_polling_goes_on(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    oleria_sandbox.fail(Fault(kind="get", status=500, times=8))
+    run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
+
+    assert run.tries == {"export": 2}
+    assert GOING_ON in run.log
+    assert len(created(oleria_sandbox)) == 1
+    assert_whole(oleria_sandbox, run.xcom("export"))
+
+
+@remembering
+@both_modes
+def test_a_retry_after_a_broken_transfer_saves_without_a_new_export(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool, triggers_seen: list[Any]
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
+
+    assert run.tries == {"export": 2}
+    assert ": completed." in run.log
+    assert len(created(oleria_sandbox)) == 1
+    assert len(triggers_seen) == (2 if deferrable else 0)
+    assert_whole(oleria_sandbox, run.xcom("export"))
+
+
+@remembering
+@both_modes
+def test_a_task_cleared_after_a_failure_goes_on_with_the_export_it_had(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    dag = export_dag(tmp_path, deferrable=deferrable)
+    run = run_dag(dag)
+    assert run.states == {"export": "failed"}
+    run = clear(dag, run)
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 1
+    assert_whole(oleria_sandbox, run.xcom("export"))
+
+
+HOW = [{}, {"destination": None}, {"destination": None, "wait_for_completion": False}]
+
+
+@remembering
+@both_modes
+@pytest.mark.parametrize("how", HOW, ids=["saved", "complete", "created"])
+def test_a_task_cleared_after_a_success_makes_a_fresh_export(
+    run_dag: RunDag,
+    clear: Clear,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    *,
+    how: dict[str, Any],
+    deferrable: bool,
+) -> None:
+    dag = export_dag(tmp_path, deferrable=deferrable, **how)
+    first = run_dag(dag)
+    second = clear(dag, first)
+
+    assert first.states == second.states == {"export": "success"}
+    assert [run.xcom("export", "download_id") for run in (first, second)] == created(oleria_sandbox)
+    assert len(set(created(oleria_sandbox))) == 2
+
+
+@remembering
+@both_modes
+def test_a_failed_export_is_replaced_when_the_task_is_cleared(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    oleria_sandbox.fail(Fault(kind="create", export_fails="E42"))
+    dag = export_dag(tmp_path, deferrable=deferrable)
+    run = clear(dag, run_dag(dag))
+
+    assert run.states == {"export": "success"}
+    assert f"{ANEW} {created(oleria_sandbox)[0]} of an earlier try: it failed (E42: " in run.log
+    assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
+
+
+@remembering
+def test_an_export_that_is_gone_is_replaced_when_the_task_is_cleared(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    oleria_sandbox.fail(Fault(kind="get", status=404, times=2))
+    dag = export_dag(tmp_path)
+    run = clear(dag, run_dag(dag))
+
+    assert run.states == {"export": "success"}
+    assert "does not know it any more (404)" in run.log
+    assert len(created(oleria_sandbox)) == 2
+
+
+@remembering
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"data_context": "employees"}, "it is not the export this task asks for now"),
+        ({"reattach_window": 0}, "reattach_window is 0 s"),
+    ],
+    ids=["other request", "too old"],
+)
+def test_an_export_that_is_not_the_one_wanted_now_is_replaced(
+    run_dag: RunDag,
+    clear: Clear,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    *,
+    changed: dict[str, Any],
+    why: str,
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    run = run_dag(export_dag(tmp_path))
+    run = clear(export_dag(tmp_path, **changed), run)
+
+    assert run.states == {"export": "success"}
+    assert why in run.log
+    assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
+
+
+@remembering
+def test_an_export_of_another_account_is_not_gone_on_with(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    dag = export_dag(tmp_path)
+    run = run_dag(dag)
+    moved = oleria_sandbox.connection_json().replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", moved)
+    run = clear(dag, run)
+
+    assert "it is not the export this task asks for now" in run.log
+    assert len(created(oleria_sandbox)) == 2
+
+
+def test_without_durable_every_try_starts_a_new_export(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    run = run_dag(export_dag(tmp_path, durable=False, retries=1))
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 2
+
+
+@pytest.mark.skipif(REMEMBERS, reason="what Airflow before 3.3 does")
+def test_before_airflow_3_3_every_try_starts_a_new_export(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    run = run_dag(export_dag(tmp_path, retries=1))
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 2
+
+
+@remembering
+@both_modes
+def test_a_mapped_task_never_takes_the_export_of_another_index(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    contexts = [DataContext.IDENTITIES, DataContext.IDENTITIES, DataContext.RISKS]
+    with new_dag("reattach_mapped") as dag:
+        OleriaDownloadOperator.partial(
+            task_id="export", poll_interval=0.05, deferrable=deferrable
+        ).expand_kwargs(
+            [
+                {"data_context": str(context), "destination": f"file://{tmp_path}/{index}.csv"}
+                for index, context in enumerate(contexts)
+            ]
+        )
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=24))
+    run = run_dag(dag)
+    assert set(run.states.values()) == {"failed"}
+    started = created(oleria_sandbox)
+    run = clear(dag, run)
+
+    assert set(run.states.values()) == {"success"}
+    assert created(oleria_sandbox) == started
+    assert sorted(started) == sorted(run.xcom("export", "download_id", index) for index in range(3))
+    for index in range(3):
+        assert_whole(oleria_sandbox, run.xcom("export", map_index=index))
+        assert run.xcom("export", "path", index) == f"file://{tmp_path}/{index}.csv"
+
+
+@remembering
+@both_modes
+def test_the_timeout_counts_from_the_creation_whichever_try_waits(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    oleria_sandbox.settings.export_seconds = 3600
+    dag = export_dag(tmp_path, timeout=0.5, deferrable=deferrable, retries=2)
+    run = run_dag(dag)
+
+    # The first try waits until the time is up; each of the others asks: where it stands, and a last time.
+    assert run.states == {"export": "failed"}
+    assert run.tries == {"export": 3}
+    assert len(created(oleria_sandbox)) == 1
+    assert run.log.count(GOING_ON) >= 2
+    assert f"{created(oleria_sandbox)[0]} was not complete when the time was up" in run.log
+    oleria_sandbox.settings.export_seconds = 0
+    run = clear(dag, run)
+
+    assert run.states == {"export": "success"}, "what is complete is saved, however late"
+    assert len(created(oleria_sandbox)) == 1
+
+
+@remembering
+def test_more_timeout_gives_the_same_export_more_time(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    oleria_sandbox.settings.export_seconds = 3600
+    run = run_dag(export_dag(tmp_path, timeout=0.1))
+    with when(
+        lambda: oleria_sandbox.count("get") > 8, lambda: oleria_sandbox.settings.update({"export_seconds": 0})
+    ):
+        run = clear(export_dag(tmp_path, timeout=3600), run)
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 1
+
+
+@remembering
+def test_a_retry_after_a_timeout_starts_anew_where_reattach_window_says_so(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    oleria_sandbox.settings.export_seconds = 3600
+    run_dag(export_dag(tmp_path, timeout=0.2, reattach_window=0.2, retries=1))
+
+    assert len(created(oleria_sandbox)) == 2
+
+
+@both_modes
+def test_a_secret_rotated_mid_wait_is_picked_up(
+    run_dag: RunDag,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deferrable: bool,
+) -> None:
+    def rotate() -> None:
+        oleria_sandbox.rotate_secret()
+        # The new key reaches the Connection, then the export ends.
+        os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"] = oleria_sandbox.connection_json()
+        oleria_sandbox.settings.update({"export_seconds": 0})
+
+    oleria_sandbox.settings.export_seconds = 3600
+    # Held back, so that no question falls between the two halves of the rotation.
+    oleria_sandbox.fail(Fault(kind="get", nth=3, delay=1))
+    with when(lambda: oleria_sandbox.count("get") >= 3, rotate):
+        run = run_dag(export_dag(tmp_path, deferrable=deferrable))
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 1
+    mints = [call.status for call in oleria_sandbox.calls if call.kind == "token"]
+    assert mints[:2] == [200, 401]
+    assert mints.count(200) == 2
+    assert_whole(oleria_sandbox, run.xcom("export"))
+
+
+def no_part_is_left(folder: Path) -> bool:
+    return not list(folder.iterdir())
+
+
+@pytest.mark.skipif(not REMEMBERS, reason="dag.test() of Airflow 2.11 lets the timeout through to its caller")
+@pytest.mark.parametrize("while_", ["polling", "saving"])
+def test_execution_timeout_leaves_nothing_and_says_what_is_known(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, while_: str
+) -> None:
+    if while_ == "polling":
+        oleria_sandbox.settings.export_seconds = 3600
+    else:
+        oleria_sandbox.fail(Fault(kind="fetch", stall=100, times=None))
+    run = run_dag(export_dag(tmp_path, execution_timeout=timedelta(seconds=3)))
+
+    assert run.states == {"export": "failed"}
+    status = "accepted" if while_ == "polling" else "completed"
+    assert f"Download {created(oleria_sandbox)[0]} (last known status: {status})" in run.log
+    assert "whose API has no cancel" in run.log
+    assert no_part_is_left(tmp_path)
+
+
+@remembering
+@pytest.mark.parametrize("while_", ["polling", "saving"])
+def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_on(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, while_: str
+) -> None:
+    if while_ == "polling":
+        oleria_sandbox.settings.export_seconds = 3600
+    else:
+        oleria_sandbox.fail(Fault(kind="fetch", stall=100, times=1))
+    kind = "get" if while_ == "polling" else "fetch"
+    dag = export_dag(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with when(lambda: oleria_sandbox.count(kind) > 0, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+            run = run_dag(dag)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+    assert run.states == {"export": "failed"}
+    status = "accepted" if while_ == "polling" else "completed"
+    assert f"Download {created(oleria_sandbox)[0]} (last known status: {status})" in run.log
+    assert no_part_is_left(tmp_path)
+    oleria_sandbox.settings.export_seconds = 0
+    run = clear(dag, run)
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 1

@@ -1,0 +1,55 @@
+"""The line to the sandbox, which can be cut: connections are refused then, as when the API is down."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+
+from .processes import free_port
+
+
+class Line:
+    """Forwards a port of its own to another.
+
+    :param to: the port at the other end.
+    """
+
+    def __init__(self, to: int) -> None:
+        self.port = free_port()
+        self._to = to
+        self._loop = asyncio.new_event_loop()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        threading.Thread(target=self._loop.run_forever, name="line", daemon=True).start()
+        self.mend()
+
+    def mend(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+
+    def cut(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port, backlog=512)
+
+    async def _hang_up(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        ends = {writer, far_writer}
+        self._writers |= ends
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        self._writers -= ends
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await source.read(64 * 1024):
+            target.write(data)
+            await target.drain()
+    target.close()
