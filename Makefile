@@ -6,10 +6,10 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV := .venv
 VENV_211 := .venv-airflow-2.11
 
-.PHONY: help demo test lint types unit unit-2.11 clean
+.PHONY: help demo test lint types unit unit-2.11 bench-transfer clean
 
 help: ## What there is to make
-	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
 	$(VENV)/bin/python demo/run.py
@@ -28,6 +28,9 @@ unit: $(VENV)/.ready ## The tests on the newest Airflow 3
 
 unit-2.11: $(VENV_211)/.ready ## The tests on Airflow 2.11
 	$(VENV_211)/bin/pytest
+
+bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
+	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
