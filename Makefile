@@ -7,10 +7,10 @@ VENV := .venv
 VENV_211 := .venv-airflow-2.11
 VENV_SYSTEM := .venv-system
 
-.PHONY: help demo test lint types unit unit-2.11 test-system test-system-short clean
+.PHONY: help demo test lint types unit unit-2.11 test-system test-system-short bench-transfer clean
 
 help: ## What there is to make
-	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
 	$(VENV)/bin/python demo/run.py
@@ -35,6 +35,9 @@ test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on P
 
 test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
 	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py -m short
+
+bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
+	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)

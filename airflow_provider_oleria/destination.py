@@ -149,7 +149,8 @@ def _upload(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
         file.close()
         file.commit()
     except BaseException:
-        file.discard()
+        with suppress(Exception):  # what went wrong is the error to show
+            file.discard()
         file.closed = True  # or the garbage collector would try to finish it
         raise
     finally:

@@ -83,6 +83,9 @@ class ParquetWriter:
         if self._schema is None:
             raise OleriaFormatError("the CSV is empty: without a header there are no columns to write")
         self._write_row_groups(final=True)
+        if not self._rows:
+            # An empty row group, as Arrow gives an empty table: older readers stumble over a file without any.
+            self._parquet.write_table(self._schema.empty_table())
         self._parquet.close()
 
     def abort(self) -> None:

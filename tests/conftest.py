@@ -12,6 +12,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast a machine is decides about no test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Before anything imports Airflow, which reads its configuration once.
 HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-oleria-"))

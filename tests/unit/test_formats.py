@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_oleria import parquet
@@ -138,7 +138,7 @@ def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_g
     assert rows_of(table) == rows
     sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
     full, rest = divmod(len(rows), row_group_size)
-    assert sizes == [row_group_size] * full + [rest] * bool(rest)
+    assert sizes == [row_group_size] * full + [rest] * bool(rest or not rows)
 
 
 @given(chunks=chunked(st.one_of(SCRAPS, SCRAPS.map(b"a,b\n1,2\n".__add__), SCRAPS.map(b"a\n1\n".__add__))))
@@ -154,7 +154,7 @@ def test_parquet_holds_the_cells_of_any_csv_or_says_why_not(chunks: list[bytes])
 
 
 @given(chunks=chunked(well_formed(st.one_of(FIELDS, LONG))))
-@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=15)
 def test_long_fields(chunks: list[bytes]) -> None:
     _, *rows = parsed(b"".join(chunks))
 

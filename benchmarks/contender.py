@@ -1,0 +1,66 @@
+"""One transfer in a process of its own: ``python contender.py ours|requests:CHUNK URL PATH``.
+
+Prints, as JSON, what the transfer took on top of the process that was ready for it: wall and CPU time in seconds,
+and peak memory in KiB.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+Transfer = Callable[[str, str], dict[str, Any]]
+
+
+def ours() -> Transfer:
+    """The package's own, with its checks: length, sha256, row count."""
+    from airflow_provider_oleria.connection import Settings
+    from airflow_provider_oleria.destination import resolved
+    from airflow_provider_oleria.downloads import SaveOptions
+    from airflow_provider_oleria.transfer import transfer
+
+    settings = Settings("http://127.0.0.1", "http://127.0.0.1", "client", "secret")
+    resolved("file:///tmp/any")  # which loads Airflow's object storage
+
+    def run(url: str, path: str) -> dict[str, Any]:
+        return asdict(transfer(lambda: url, resolved(f"file://{path}"), settings, SaveOptions()))
+
+    return run
+
+
+def plain(chunk: int) -> Transfer:
+    """What one writes with requests in five lines: no checks."""
+    import requests
+
+    def run(url: str, path: str) -> dict[str, Any]:
+        with requests.get(url, stream=True, timeout=60) as response, Path(path).open("wb") as file:
+            response.raise_for_status()
+            for piece in response.iter_content(chunk):
+                file.write(piece)
+        return {}
+
+    return run
+
+
+def main(name: str, url: str, path: str) -> None:
+    """Run, and report."""
+    run = ours() if name == "ours" else plain(int(name.partition(":")[2]))
+    idle, wall, cpu = _memory_kib("VmRSS"), time.perf_counter(), time.process_time()
+    result = run(url, path)
+    took = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    print(json.dumps({**took, "peak_kib": _memory_kib("VmHWM") - idle, **result}))
+
+
+def _memory_kib(name: str) -> int:
+    # Not ru_maxrss, of which a process inherits that of the one that started it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
