@@ -99,6 +99,10 @@ class TokenCache:
         if token is not None and token.value == value:
             self._tokens.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget all tokens."""
+        self._tokens.clear()
+
     def _usable(self, key: _Key) -> Token | None:
         token = self._tokens.get(key)
         return token if token is not None and time.time() < token.usable_until else None

@@ -39,7 +39,7 @@ def _nothing_from_another_test() -> None:
     from airflow_provider_oleria import gate
     from airflow_provider_oleria.tokens import TOKENS
 
-    TOKENS.__init__()  # type: ignore[misc]
+    TOKENS.clear()
     gate._gates.clear()
 
 

@@ -214,7 +214,7 @@ def test_soft_fail_skips_on_timeout_only(
         oleria_sandbox.fail(Fault(kind="create", export_fails="E42"))
     created = OleriaHook().create_download("identities")
     if trouble == "wrong secret":
-        TOKENS.__init__()  # type: ignore[misc]
+        TOKENS.clear()
         oleria_sandbox.rotate_secret()
     with new_dag("soft_fail") as dag:
         OleriaDownloadSensor(

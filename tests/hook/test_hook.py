@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from airflow_provider_oleria.downloads import DataContext, DownloadStatus, Filter, Sort
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,
-    OleriaAuthError,
     OleriaConnectionError,
     OleriaError,
     OleriaForbiddenError,
@@ -31,27 +27,9 @@ from airflow_provider_oleria.gate import SPACING, gate
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
+from .conftest import Ask
+
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-Ask = Callable[[str], Any]
-
-
-@pytest.fixture(params=["sync", "async"])
-def ask(request: pytest.FixtureRequest, oleria_sandbox: Sandbox) -> Ask:
-    """Asks for one download, with each of the two drivers."""
-    if request.param == "sync":
-        hook = OleriaHook()
-        return hook.get_download
-    return lambda download_id: asyncio.run(OleriaHook().aget_download(download_id))
-
-
-@pytest.fixture
-def download_id(oleria_sandbox: Sandbox) -> str:
-    oleria_sandbox.settings.export_seconds = 0
-    created = OleriaHook().create_download(DataContext.IDENTITIES)
-    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
-    oleria_sandbox.reset()
-    return created.id
 
 
 def test_create_wait_save(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
@@ -89,32 +67,6 @@ def test_no_authorization_travels_with_the_presigned_url(
     OleriaHook().save_download(download_id, f"file://{tmp_path}/out.csv")
 
     assert [call.authorization for call in oleria_sandbox.calls if call.kind == "fetch"] == [False]
-
-
-def test_a_revoked_token_is_replaced_once(oleria_sandbox: Sandbox, download_id: str, ask: Ask) -> None:
-    oleria_sandbox.revoke_tokens()
-
-    assert ask(download_id).id == download_id
-    assert oleria_sandbox.count("get") == 2
-    assert oleria_sandbox.count("token") == 1
-
-
-def test_a_rotated_secret_is_picked_up(
-    oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ask(download_id)
-    oleria_sandbox.rotate_secret()
-    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", oleria_sandbox.connection_json())
-
-    assert ask(download_id).id == download_id
-
-
-def test_a_wrong_secret_is_tried_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
-    oleria_sandbox.rotate_secret()
-    with pytest.raises(OleriaAuthError, match="invalid_client: client_id or client_secret is wrong"):
-        ask("some-id")
-
-    assert [call.kind for call in oleria_sandbox.calls] == ["token"]
 
 
 GET_FAULTS: list[tuple[Fault, type[OleriaError], str, int]] = [
@@ -171,14 +123,6 @@ def test_a_get_that_recovers(oleria_sandbox: Sandbox, download_id: str, ask: Ask
     assert ask(download_id).id == download_id
 
 
-def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
-    oleria_sandbox.fail(Fault(kind="token", status=500, times=None))
-    with pytest.raises(OleriaGivenUpError, match="the token endpoint .* answered 500 .given up after 8"):
-        ask("some-id")
-
-    assert oleria_sandbox.count("token") == 8
-
-
 def test_a_hanging_call_ends_at_the_read_limit(
     oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,94 +172,6 @@ def test_a_post_that_was_not_taken_is_repeated(oleria_sandbox: Sandbox, status: 
     assert oleria_sandbox.count("create") == 3
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "says"),
-    [
-        ("<html>welcome</html>", OleriaProtocolError, "without an access token.*<html>welcome"),
-        ("access_token=abc", OleriaProtocolError, "without an access token"),
-        ('{"expires_in": 3600}', OleriaProtocolError, "without an access token"),
-        ('{"access_token": "abc", "scope": "other/scope"}', OleriaAuthError, "granted scope 'other/scope'"),
-        ('{"access_token": "abc", "expires_in": 0}', OleriaProtocolError, "has expired already"),
-    ],
-)
-def test_a_token_answer_that_is_none(
-    oleria_sandbox: Sandbox, ask: Ask, body: str, kind: type[OleriaError], says: str
-) -> None:
-    oleria_sandbox.fail(Fault(kind="token", status=200, body=body, times=None))
-    with pytest.raises(kind, match=says):
-        ask("some-id")
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "says"),
-    [
-        (400, "invalid_client", "client_secret is wrong"),
-        (401, "invalid_client", "client_secret is wrong"),
-        (400, "invalid_request", "missing or misspelled"),
-        (400, "invalid_scope", "scope"),
-    ],
-)
-def test_a_refused_token_request_is_not_repeated(
-    oleria_sandbox: Sandbox, ask: Ask, status: int, code: str, says: str
-) -> None:
-    oleria_sandbox.fail(Fault(kind="token", status=status, body=f'{{"error": "{code}"}}', times=None))
-    with pytest.raises(OleriaAuthError, match=f"{code}: .*{says}"):
-        ask("some-id")
-
-    assert oleria_sandbox.count("token") == 1
-
-
-@pytest.mark.parametrize("expires_in", ['"3600"', '"3600.0"', "null", '"soon"', "3600.5"])
-def test_a_token_life_in_another_form_is_read_sanely(
-    oleria_sandbox: Sandbox, download_id: str, ask: Ask, expires_in: str
-) -> None:
-    from airflow_provider_oleria.tokens import TOKENS
-
-    token = oleria_sandbox.tokens[-1]
-    oleria_sandbox.revoke_tokens()
-    TOKENS.__init__()  # type: ignore[misc]
-    oleria_sandbox.fail(
-        Fault(
-            kind="token",
-            status=200,
-            body=f'{{"access_token": "{token}", "expires_in": {expires_in}}}',
-            times=1,
-        )
-    )
-    # The token handed out is a revoked one: used once, refused, replaced.
-    assert ask(download_id).id == download_id
-    assert oleria_sandbox.count("token") == 2
-
-
-def test_one_mint_for_many_threads_and_loops(oleria_sandbox: Sandbox, download_id: str) -> None:
-    from airflow_provider_oleria.tokens import TOKENS
-
-    oleria_sandbox.revoke_tokens()
-    TOKENS.__init__()  # type: ignore[misc]
-    oleria_sandbox.fail(Fault(kind="token", delay=0.2, times=None))
-    failures: list[BaseException] = []
-
-    def in_thread() -> None:
-        try:
-            OleriaHook().get_download(download_id)
-        except BaseException as problem:
-            failures.append(problem)
-
-    async def many() -> None:
-        await asyncio.gather(*(OleriaHook().aget_download(download_id) for _ in range(10)))
-
-    threads = [threading.Thread(target=in_thread) for _ in range(8)]
-    threads += [threading.Thread(target=lambda: asyncio.run(many())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert not failures
-    assert oleria_sandbox.count("token") == 1
-    assert oleria_sandbox.count("get") == 28
-
-
 def test_one_429_holds_back_every_thread_and_loop_of_the_process(
     oleria_sandbox: Sandbox, download_id: str
 ) -> None:
@@ -344,36 +200,6 @@ def test_one_429_holds_back_every_thread_and_loop_of_the_process(
     assert [call.status for call in later] == [200] * 10
     assert all(call.time >= refused.time + 2 for call in later)
     assert later[-1].time >= refused.time + 2 + 9 * SPACING
-
-
-def test_a_short_lived_token_is_used_for_half_its_life(
-    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    oleria_sandbox.revoke_tokens()
-    oleria_sandbox.settings.token_seconds = 100
-    hook, real = OleriaHook(), time.time
-    hook.get_download(download_id)
-    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 49)
-    hook.get_download(download_id)
-    assert oleria_sandbox.count("token") == 1
-    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 51)
-    hook.get_download(download_id)
-    assert oleria_sandbox.count("token") == 2
-
-
-def test_the_session_keeps_the_token_from_other_hosts(
-    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The same server under another name, which the session may talk to, since the tokens come from there.
-    elsewhere = oleria_sandbox.api_url.replace("127.0.0.1", "localhost")
-    connection = json.loads(oleria_sandbox.connection_json())
-    connection["extra"]["auth_url"] = f"{elsewhere}/oauth2/token"
-    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(connection))
-    with OleriaHook().get_conn() as session:
-        assert session.get(f"/v1/downloads/{download_id}").status_code == 200
-        assert session.get(f"{elsewhere}/v1/downloads/{download_id}").status_code == 401
-
-    assert [call.authorization for call in oleria_sandbox.calls if call.kind == "get"] == [True, False]
 
 
 def test_plain_http_is_refused_for_any_other_host(oleria_sandbox: Sandbox) -> None:

@@ -1,0 +1,33 @@
+"""The two drivers, as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.sandbox import Sandbox
+
+Ask = Callable[[str], Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest, oleria_sandbox: Sandbox) -> Ask:
+    """Asks for one download, with each of the two drivers."""
+    if request.param == "sync":
+        hook = OleriaHook()
+        return hook.get_download
+    return lambda download_id: asyncio.run(OleriaHook().aget_download(download_id))
+
+
+@pytest.fixture
+def download_id(oleria_sandbox: Sandbox) -> str:
+    oleria_sandbox.settings.export_seconds = 0
+    created = OleriaHook().create_download(DataContext.IDENTITIES)
+    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
+    oleria_sandbox.reset()
+    return created.id
