@@ -87,8 +87,8 @@ CASES = [
         "answer to the POST lost", fault(kind="create", drop=True, times=None), "is unknown", tries=2, posts=2
     ),
     Case(
-        "body always cut short",
-        fault(kind="fetch", cut=100, times=None),
+        "body never begins",
+        fault(kind="fetch", cut=0, times=None),
         "The transfer broke",
         tries=2,
         posts_before_3_3=2,
