@@ -50,7 +50,7 @@ def test_nightly_export_on_two_celery_workers(
 ) -> None:
     started = time.monotonic()
     sandbox.reset()
-    sandbox.settings.update({"export_seconds": 3})
+    sandbox.settings.update({"export_seconds": 15})
     lake = folder / "celery-lake"
     with redis(folder) as broker:
         settings = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -59,6 +60,7 @@ class Scenario:
     rows: list[Row]
     dag_id: str = ""
     expected: int = 0
+    deferred: int = 0
     _started: float = field(default_factory=time.monotonic)
 
     @property
@@ -67,7 +69,7 @@ class Scenario:
 
     def run(self, here: int, deferred: int) -> None:
         """Start so many exports that wait in the worker, and so many that wait in the triggerer."""
-        self.dag_id, self.expected = f"exports_{here}_{deferred}", here + deferred
+        self.dag_id, self.expected, self.deferred = f"exports_{here}_{deferred}", here + deferred, deferred
         self.cluster.trigger(self.dag_id, self.run_id)
 
     def connection(self) -> str:
@@ -80,6 +82,8 @@ class Scenario:
 
     def until_asked(self, times: int = 1) -> None:
         """Until each export has been polled so often from now on."""
+        # Airflow starts another try when a deferral ends before its scheduler has noted that it began.
+        until(lambda: len(self._noted()) >= self.deferred, "the scheduler has noted every deferral", 300)
         before = self.polls()
 
         def asked() -> bool:
@@ -89,6 +93,14 @@ class Scenario:
             )
 
         until(asked, f"every export is asked for {times} times", 300)
+
+    def _noted(self) -> set[str]:
+        log = (self.cluster.home / "scheduler.out").read_text(errors="replace")
+        return set(
+            re.findall(
+                rf"TaskInstance Finished: .*run_id={self.run_id}, .*ti_id=(\S+), .*state=deferred", log
+            )
+        )
 
     def polls(self) -> dict[str, int]:
         counts = dict.fromkeys(self.created(), 0)
