@@ -71,7 +71,7 @@ class Cluster:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": os.urandom(32).hex(),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(self.database),
-            # Seconds, where production has minutes: a death is noticed as soon. The scheduler keeps its default of 30 s:
+            # Seconds, where production has minutes: a death is noticed as soon. The scheduler keeps its default, 30 s:
             # on a busy machine its loop takes longer than 10 s, and it would take its own tasks for orphans.
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
