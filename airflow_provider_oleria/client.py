@@ -27,7 +27,7 @@ from airflow_provider_oleria.conversation import (
 )
 from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
 from airflow_provider_oleria.faults import fault
-from airflow_provider_oleria.gate import gate
+from airflow_provider_oleria.rate_limit import gate
 from airflow_provider_oleria.tokens import TOKENS, Mask
 from airflow_provider_oleria.transport import BoundedSession, secure_face
 

@@ -40,11 +40,11 @@ pytest_plugins = ["airflow_provider_oleria.sandbox.pytest_plugin"]
 
 @pytest.fixture(autouse=True)
 def _nothing_from_another_test() -> None:
-    from airflow_provider_oleria import gate
+    from airflow_provider_oleria import rate_limit
     from airflow_provider_oleria.tokens import TOKENS
 
     TOKENS.clear()
-    gate._gates.clear()
+    rate_limit._gates.clear()
 
 
 @pytest.fixture

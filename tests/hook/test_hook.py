@@ -23,8 +23,8 @@ from airflow_provider_oleria.errors import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.gate import SPACING, gate
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.rate_limit import SPACING, gate
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask
