@@ -7,6 +7,8 @@ VENV := .venv
 VENV_211 := .venv-airflow-2.11
 VENV_SYSTEM := .venv-system
 
+AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
+
 .PHONY: help demo test lint types unit unit-2.11 test-system test-system-short bench-transfer clean
 
 help: ## What there is to make
@@ -25,10 +27,10 @@ types: $(VENV)/.ready ## mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.ready ## The tests on the newest Airflow 3
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest $(AT_ONCE)
 
 unit-2.11: $(VENV_211)/.ready ## The tests on Airflow 2.11
-	$(VENV_211)/bin/pytest
+	$(VENV_211)/bin/pytest $(AT_ONCE)
 
 test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on PostgreSQL, killed in many ways
 	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py tests/system/celery_workers.py
