@@ -10,6 +10,9 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import requests
+from urllib3.exceptions import NewConnectionError
+
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,
     OleriaOutageError,
@@ -53,9 +56,12 @@ def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaOutageErr
     return OleriaUnreachableError(f"{host}: {how}")
 
 
-def certificate_refused(problem: BaseException) -> bool:
-    """Whether it ended before anything was sent because the certificate is not trusted."""
-    return _any(list(_causes(problem)), ssl.SSLCertVerificationError)
+def request_fault(problem: requests.RequestException, url: str) -> OleriaOutageError:
+    """The error for what ``requests`` raised."""
+    refused = _any(list(_causes(problem)), ssl.SSLCertVerificationError)
+    not_sent = isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError)
+    unconnected = any(isinstance(getattr(item, "reason", None), NewConnectionError) for item in problem.args)
+    return fault(problem, url, arrived=not (refused or not_sent or unconnected))
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

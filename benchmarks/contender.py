@@ -20,9 +20,9 @@ Transfer = Callable[[str, str], dict[str, Any]]
 def ours() -> Transfer:
     """The package's own, with its checks: length, sha256, row count."""
     from airflow_provider_oleria.connection import Settings
-    from airflow_provider_oleria.destination import resolved
     from airflow_provider_oleria.downloads import SaveOptions
-    from airflow_provider_oleria.transfer import transfer
+    from airflow_provider_oleria.transfer.destination import resolved
+    from airflow_provider_oleria.transfer.pipeline import transfer
 
     settings = Settings("http://127.0.0.1", "http://127.0.0.1", "client", "secret")
     resolved("file:///tmp/any")  # which loads Airflow's object storage

@@ -40,8 +40,8 @@ pytest_plugins = ["airflow_provider_oleria.sandbox.pytest_plugin"]
 
 @pytest.fixture(autouse=True)
 def _nothing_from_another_test() -> None:
-    from airflow_provider_oleria import rate_limit
-    from airflow_provider_oleria.tokens import TOKENS
+    from airflow_provider_oleria.api import rate_limit
+    from airflow_provider_oleria.api.tokens import TOKENS
 
     TOKENS.clear()
     rate_limit._gates.clear()

@@ -10,7 +10,7 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria import conversation
+from airflow_provider_oleria.api import conversation
 from airflow_provider_oleria.connection import Settings, read_settings
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotFoundError, OleriaNotReadyError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
     from requests_oauthlib import OAuth2Session
 
-    from airflow_provider_oleria.client import AsyncClient, Client
+    from airflow_provider_oleria.api.client import AsyncClient, Client
 
 _NO_SUCH_DOWNLOAD = "00000000-0000-0000-0000-000000000000"
 
@@ -147,7 +147,7 @@ class OleriaHook(BaseHook):
         :raises OleriaGateError: it is not what ``options`` ask for.
         :raises OleriaGivenUpError: the file did not arrive whole.
         """
-        from airflow_provider_oleria.transfer import transfer
+        from airflow_provider_oleria.transfer.pipeline import transfer
 
         def fresh_url() -> str:
             request = self.get_download(download_id)
@@ -187,7 +187,7 @@ class OleriaHook(BaseHook):
         :return: the destination as a path.
         :raises OleriaInputError: it is no file, cannot be written, or does not go with the options.
         """
-        from airflow_provider_oleria.transfer import prepared
+        from airflow_provider_oleria.transfer.pipeline import prepared
 
         return prepared(destination, options)
 
@@ -222,7 +222,7 @@ class OleriaHook(BaseHook):
 
     @cached_property
     def _client(self) -> Client:
-        from airflow_provider_oleria.client import Client
+        from airflow_provider_oleria.api.client import Client
 
         return Client(self._settings, self._reread, _mask)
 
@@ -261,7 +261,7 @@ class OleriaHook(BaseHook):
 
 
 def _import_client() -> type[AsyncClient]:
-    from airflow_provider_oleria.client import AsyncClient
+    from airflow_provider_oleria.api.client import AsyncClient
 
     return AsyncClient
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_oleria.conversation import export_body
+from airflow_provider_oleria.api.conversation import export_body
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
 from airflow_provider_oleria.downloads import DataContext, DownloadRequest, DownloadStatus, SaveOptions
 from airflow_provider_oleria.hooks.oleria import OleriaHook

@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_oleria.api.conversation import check_not_failed
 from airflow_provider_oleria.compat import trigger_timed_out
-from airflow_provider_oleria.conversation import check_not_failed
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTimeoutError
 from airflow_provider_oleria.hooks.oleria import OleriaHook

@@ -206,8 +206,8 @@ def test_soft_fail_skips_on_timeout_only(
     state: str,
     says: str,
 ) -> None:
+    from airflow_provider_oleria.api.tokens import TOKENS
     from airflow_provider_oleria.hooks.oleria import OleriaHook
-    from airflow_provider_oleria.tokens import TOKENS
 
     oleria_sandbox.settings.export_seconds = 60 if trouble == "timeout" else 0.5
     if trouble == "failed export":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_oleria.api.rate_limit import SPACING, gate
 from airflow_provider_oleria.downloads import DataContext, DownloadStatus, Filter, Sort
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,
@@ -24,7 +25,6 @@ from airflow_provider_oleria.errors import (
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.rate_limit import SPACING, gate
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_line")
 @pytest.fixture
 def slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback taken for a line on which one connection is slow."""
-    monkeypatch.setattr("airflow_provider_oleria.source.FAST", float("inf"))
-    monkeypatch.setattr("airflow_provider_oleria.source._PROBE", 1)
-    monkeypatch.setattr("airflow_provider_oleria.source._CHUNK", 16 * 1024)
+    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", float("inf"))
+    monkeypatch.setattr("airflow_provider_oleria.transfer.source._PROBE", 1)
+    monkeypatch.setattr("airflow_provider_oleria.transfer.source._CHUNK", 16 * 1024)
 
 
 # About 800 KB, fetched in parts of 64 KiB: as many ranges as a file of 100 MB has otherwise.
@@ -88,7 +88,7 @@ def test_a_large_file_comes_in_parts_each_once(
 def test_on_a_fast_line_one_connection_is_enough(
     oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_oleria.source.FAST", 0)
+    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", 0)
     save(download_id, tmp_path / "out.csv")
 
     assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
@@ -306,7 +306,8 @@ def test_a_destination_that_cannot_be_written_is_found_before_anything_is_fetche
 KILLED = """
 import hashlib, os, pathlib, signal, sys
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria import client, transfer
+from airflow_provider_oleria.api import client
+from airflow_provider_oleria.transfer import pipeline
 
 download_id, destination, *moments = sys.argv[1:]
 for moment in moments:
@@ -352,7 +353,7 @@ def test_killed_at_any_moment_it_leaves_no_part_and_the_next_try_cleans_up(
 def test_a_leftover_somebody_is_still_writing_is_not_removed(
     oleria_sandbox: Sandbox, download_id: str, tmp_path: Path
 ) -> None:
-    from airflow_provider_oleria.destination import publication, resolved
+    from airflow_provider_oleria.transfer.destination import publication, resolved
 
     path = resolved((tmp_path / "out.csv").as_uri())
     with publication(path, 0) as file:

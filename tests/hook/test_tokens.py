@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from airflow_provider_oleria.api.tokens import TOKENS
 from airflow_provider_oleria.errors import (
     OleriaAuthError,
     OleriaError,
@@ -17,7 +18,6 @@ from airflow_provider_oleria.errors import (
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.tokens import TOKENS
 
 from .conftest import Ask
 
@@ -149,10 +149,10 @@ def test_a_short_lived_token_is_used_for_half_its_life(
     oleria_sandbox.settings.token_seconds = 100
     hook, real = OleriaHook(), time.time
     hook.get_download(download_id)
-    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 49)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: real() + 49)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 1
-    monkeypatch.setattr("airflow_provider_oleria.tokens.time.time", lambda: real() + 51)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: real() + 51)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 2
 

@@ -19,14 +19,14 @@ import requests
 import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 
-from airflow_provider_oleria import source
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.errors import OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.transfer import transfer
+from airflow_provider_oleria.transfer import source
+from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.stores.conftest import Bucket
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

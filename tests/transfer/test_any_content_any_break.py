@@ -15,11 +15,12 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_oleria import retry, source
+from airflow_provider_oleria import retry
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaError
-from airflow_provider_oleria.transfer import Transferred, transfer
+from airflow_provider_oleria.transfer import source
+from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 SETTINGS = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
 

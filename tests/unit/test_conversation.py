@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria import conversation
-from airflow_provider_oleria.conversation import Answer, Pause, RereadConnection, Send, Turn
+from airflow_provider_oleria.api import conversation
+from airflow_provider_oleria.api.conversation import Answer, Pause, RereadConnection, Send, Turn
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
 from airflow_provider_oleria.errors import (
     OleriaAnswerLostError,

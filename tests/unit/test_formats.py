@@ -18,10 +18,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_oleria import parquet
 from airflow_provider_oleria.errors import OleriaFatalError, OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.formats import SaveOptions, check_options, writer_for
-from airflow_provider_oleria.rows import RecordCounter
+from airflow_provider_oleria.transfer import parquet
+from airflow_provider_oleria.transfer.formats import SaveOptions, check_options, writer_for
+from airflow_provider_oleria.transfer.rows import RecordCounter
 
 Read = Callable[[bytes], bytes]
 
@@ -370,7 +370,7 @@ def test_a_missing_extra_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, parquet.__name__)
-    monkeypatch.delattr("airflow_provider_oleria.parquet")
+    monkeypatch.delattr("airflow_provider_oleria.transfer.parquet")
 
     with pytest.raises(OleriaInputError, match=rf"pip install 'airflow-provider-oleria\[{extra}\]'"):
         check_options(path, DEFAULTS)

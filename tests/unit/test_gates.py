@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaGateError, OleriaInputError
-from airflow_provider_oleria.gates import Gates
+from airflow_provider_oleria.transfer.gates import Gates
 
 
 def check(content: bytes, size: int, rows: int = 0, **options: object) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_oleria.rate_limit import SPACING, Gate, gate
+from airflow_provider_oleria.api.rate_limit import SPACING, Gate, gate
 
 
 class Clock:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.conversation import export_body
+from airflow_provider_oleria.api.conversation import export_body
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, Filter, Sort
 from airflow_provider_oleria.errors import OleriaForbiddenError, OleriaNotFoundError
 from airflow_provider_oleria.reattach import KEY, Memory, fingerprint

@@ -52,7 +52,7 @@ def check_options(path: str, options: SaveOptions) -> None:
     suffix = _suffix(path)
     if suffix == _PARQUET:
         with _extra("parquet", path):
-            from airflow_provider_oleria import parquet
+            from airflow_provider_oleria.transfer import parquet
         parquet.check(options.column_types or {}, options.compression, options.row_group_size)
         return
     for name in _PARQUET_OPTIONS:
@@ -77,7 +77,7 @@ def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
     check_options(path, options)
     suffix = _suffix(path)
     if suffix == _PARQUET:
-        from airflow_provider_oleria.parquet import ParquetWriter
+        from airflow_provider_oleria.transfer.parquet import ParquetWriter
 
         return ParquetWriter(write, options.column_types or {}, options.compression, options.row_group_size)
     if suffix == _CSV_ZST:

@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from airflow_provider_oleria.errors import OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.rows import RecordCounter
+from airflow_provider_oleria.transfer.rows import RecordCounter
 
 _PIECE: Final = 4 * 1024 * 1024
 _LONGEST_RECORD: Final = 64 * 1024 * 1024

@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_oleria.aside import Aside
 from airflow_provider_oleria.connection import Settings
-from airflow_provider_oleria.content_encoding import decoded
-from airflow_provider_oleria.destination import check_writable, publication, resolved
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaObjectChangedError
-from airflow_provider_oleria.formats import check_options, converts, writer_for
-from airflow_provider_oleria.gates import Gates
-from airflow_provider_oleria.progress import reported
 from airflow_provider_oleria.redact import guard_library_logs
-from airflow_provider_oleria.rows import RecordCounter
-from airflow_provider_oleria.source import Source
+from airflow_provider_oleria.transfer.aside import Aside
+from airflow_provider_oleria.transfer.content_encoding import decoded
+from airflow_provider_oleria.transfer.destination import check_writable, publication, resolved
+from airflow_provider_oleria.transfer.formats import check_options, converts, writer_for
+from airflow_provider_oleria.transfer.gates import Gates
+from airflow_provider_oleria.transfer.progress import reported
+from airflow_provider_oleria.transfer.rows import RecordCounter
+from airflow_provider_oleria.transfer.source import Source
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

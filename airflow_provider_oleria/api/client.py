@@ -15,8 +15,7 @@ import aiohttp
 import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.conversation import (
+from airflow_provider_oleria.api.conversation import (
     Answer,
     Conversation,
     Pause,
@@ -25,11 +24,12 @@ from airflow_provider_oleria.conversation import (
     Step,
     Turn,
 )
+from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api.tokens import TOKENS, Mask
+from airflow_provider_oleria.api.transport import BoundedSession, secure_face
+from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
 from airflow_provider_oleria.faults import fault
-from airflow_provider_oleria.rate_limit import gate
-from airflow_provider_oleria.tokens import TOKENS, Mask
-from airflow_provider_oleria.transport import BoundedSession, secure_face
 
 log = logging.getLogger(__name__)
 

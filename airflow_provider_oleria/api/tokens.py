@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import requests
 
+from airflow_provider_oleria.api.transport import BoundedSession, secure_face
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.errors import (
     OleriaAuthError,
@@ -27,7 +28,6 @@ from airflow_provider_oleria.errors import (
 )
 from airflow_provider_oleria.redact import excerpt
 from airflow_provider_oleria.retry import Patience, retry_after
-from airflow_provider_oleria.transport import BoundedSession, secure_face
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,8 @@ from airflow_provider_oleria.errors import (
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
-from airflow_provider_oleria.faults import fault
+from airflow_provider_oleria.faults import fault, request_fault
 from airflow_provider_oleria.retry import Patience, retry_after
-from airflow_provider_oleria.transport import request_fault
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ import requests
 from oauthlib.oauth2 import BackendApplicationClient
 from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
-from urllib3.exceptions import NewConnectionError
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.errors import OleriaOutageError
-from airflow_provider_oleria.faults import certificate_refused, fault
+from airflow_provider_oleria.faults import request_fault
 from airflow_provider_oleria.redact import guard_library_logs
 
 _CHUNK = 64 * 1024
@@ -74,14 +73,6 @@ def secure_face(url: str) -> str:
     switches that off for the whole process. :class:`_LoopbackAdapter` sends it as what it is.
     """
     return "https" + url.removeprefix("http") if url.startswith("http://") and is_loopback(url) else url
-
-
-def request_fault(problem: requests.RequestException, url: str) -> OleriaOutageError:
-    """The error for what ``requests`` raised."""
-    refused = certificate_refused(problem)
-    not_sent = isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError)
-    unconnected = any(isinstance(getattr(item, "reason", None), NewConnectionError) for item in problem.args)
-    return fault(problem, url, arrived=not (refused or not_sent or unconnected))
 
 
 class _LoopbackAdapter(HTTPAdapter):

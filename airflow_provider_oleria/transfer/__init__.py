@@ -1,0 +1,1 @@
+"""From a presigned URL to a checked file at its destination; ``pipeline.py`` puts the parts together."""
