@@ -44,6 +44,7 @@ class _SavingOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=multiple_outputs, **kwargs)
+        self._at_work = False
         self.oleria_conn_id = oleria_conn_id
         self.destination: Any = destination  # what templating makes of it is checked when the task runs
         self.save_options = SaveOptions(
@@ -61,6 +62,20 @@ class _SavingOperator(BaseOperator):
     def hook(self) -> OleriaHook:
         """The hook, made when the task runs."""
         return OleriaHook(self.oleria_conn_id)
+
+    def on_kill(self) -> None:
+        """End the work so that nothing of it is left: Airflow 3 itself would let it go on."""
+        if self._at_work:
+            raise SystemExit("killed by Airflow")
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        self._at_work = True
+        try:
+            with failing_at_once():
+                yield
+        finally:
+            self._at_work = False
 
 
 class OleriaDownloadOperator(_SavingOperator):
@@ -132,7 +147,6 @@ class OleriaDownloadOperator(_SavingOperator):
         self.durable = durable
         self.reattach_window = reattach_window
         self._known: DownloadRequest | None = None
-        self._at_work = False
         if self.destination is not None and not wait_for_completion:
             raise ValueError("destination needs wait_for_completion: only a completed export can be saved")
         if not is_unrendered(data_context):
@@ -162,20 +176,10 @@ class OleriaDownloadOperator(_SavingOperator):
             return self._finish(context, completed_download(event))
 
     def on_kill(self) -> None:
-        """Log what is known, and end the work so that nothing of it is left: Airflow 3 itself would let it go on."""
+        """Log what is known, and end the work."""
         if self._known is not None:
             self.log.warning("%s.", left_behind(self._known.id, self._known.status))
-        if self._at_work:
-            raise SystemExit("killed by Airflow")
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        self._at_work = True
-        try:
-            with failing_at_once():
-                yield
-        finally:
-            self._at_work = False
+        super().on_kill()
 
     def _memory(self, context: Context) -> Memory:
         return Memory(context.get("task_state_store") if self.durable else None)
@@ -237,6 +241,6 @@ class OleriaSaveDownloadOperator(_SavingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Save it."""
-        with failing_at_once():
+        with self._working():
             saved = self.hook.save_download(self.download_id, self.destination, self.save_options)
             return saved.as_dict()

@@ -16,7 +16,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import REMEMBERS, Run, new_dag
@@ -358,6 +358,17 @@ def test_execution_timeout_leaves_nothing_and_says_what_is_known(
     assert no_part_is_left(tmp_path)
 
 
+@contextmanager
+def killed_when(happened: Callable[[], bool]) -> Iterator[None]:
+    """Do what Airflow's supervisor does to a task that is to end. The test is that task's process."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with when(happened, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
 @remembering
 @pytest.mark.parametrize("while_", ["polling", "saving"])
 def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_on(
@@ -369,12 +380,8 @@ def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_o
         oleria_sandbox.fail(Fault(kind="fetch", stall=100, times=1))
     kind = "get" if while_ == "polling" else "fetch"
     dag = export_dag(tmp_path)
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with when(lambda: oleria_sandbox.count(kind) > 0, lambda: os.kill(os.getpid(), signal.SIGTERM)):
-            run = run_dag(dag)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    with killed_when(lambda: oleria_sandbox.count(kind) > 0):
+        run = run_dag(dag)
 
     assert run.states == {"export": "failed"}
     status = "accepted" if while_ == "polling" else "completed"
@@ -385,3 +392,20 @@ def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_o
 
     assert run.states == {"export": "success"}
     assert len(created(oleria_sandbox)) == 1
+
+
+@remembering
+def test_a_killed_save_leaves_nothing(run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", stall=100, times=1))
+    with new_dag("killed_save") as dag:
+        create = OleriaDownloadOperator(task_id="create", data_context="identities", poll_interval=0.05)
+        OleriaSaveDownloadOperator(
+            task_id="save",
+            download_id=create.output["download_id"],
+            destination=f"file://{tmp_path}/out.csv",
+        )
+    with killed_when(lambda: oleria_sandbox.count("fetch") > 0):
+        run = run_dag(dag)
+
+    assert run.states == {"create": "success", "save": "failed"}
+    assert no_part_is_left(tmp_path)
