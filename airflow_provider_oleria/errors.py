@@ -96,6 +96,10 @@ class OleriaTimeoutError(OleriaTransientError):
     """The deadline passed before the export was complete."""
 
 
+class OleriaGoneError(OleriaTransientError):
+    """An export the task itself has started is not known any more (404); another try can start a new one."""
+
+
 class OleriaNotReadyError(OleriaTransientError):
     """The export is still being made; there is nothing to save yet."""
 

@@ -6,12 +6,18 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
-from airflow_provider_oleria.errors import OleriaNotFoundError
+from airflow_provider_oleria.errors import (
+    OleriaFormatError,
+    OleriaGateError,
+    OleriaGoneError,
+    OleriaNotFoundError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +120,24 @@ class Memory:
             *(known, age, request.status),
         )
         return StartedExport(request, created_at)
+
+    @contextmanager
+    def while_useful(self) -> Iterator[None]:
+        """Wait for the export and save it herein: where nothing can be made of this one, the next try starts another.
+
+        :raises OleriaGoneError: Oleria does not know it.
+        """
+        try:
+            yield
+        except OleriaNotFoundError as problem:
+            raise OleriaGoneError(
+                f"{problem}. The task had started this export: another try starts a new one, unless it is found again"
+            ) from problem
+        except (OleriaGateError, OleriaFormatError):
+            # It will never be anything else; to go on with it would be to fail for as long as it is remembered.
+            log.info("This export is of no use to the task: cleared, it starts a new one.")
+            self.forget()
+            raise
 
     def forget(self) -> None:
         """The export is delivered: whoever clears the task wants a new one."""

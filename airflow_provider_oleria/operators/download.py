@@ -84,9 +84,9 @@ class OleriaDownloadOperator(_SavingOperator):
     Returns ``{"download_id", "data_context", "status"}`` and, once saved, ``"path", "size_bytes", "row_count",
     "sha256"``: each also as an XCom of its own, so that ``export.output["path"]`` works.
 
-    What no retry can mend (credentials, permissions, filters, a failed export) fails the task at once. Any other try,
-    and a task cleared after a failure, goes on with the export an earlier try has started (Airflow 3.3 and newer; see
-    ``durable``). A task cleared after a success starts a new one.
+    What no retry can mend (credentials, permissions, filters, a failed export, a gate) fails the task at once. Any
+    other try, and a task cleared after a failure, goes on with the export an earlier try has started, if that is still
+    of use (Airflow 3.3 and newer; see ``durable``). A task cleared after a success starts a new one.
 
     :param data_context: what to export, such as ``DataContext.ACCESS_INVENTORY_IDENTITIES``. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
@@ -163,16 +163,17 @@ class OleriaDownloadOperator(_SavingOperator):
             self._known = export.request
             if not self.wait_for_completion:
                 return self._delivered(context, self._result(export.request.id, export.request.status))
-            if export.request.status is not DownloadStatus.COMPLETED:
-                self._wait(export.request.id, deadline=export.created_at + self.timeout)
-            return self._finish(context, export.request.id)
+            with self._memory(context).while_useful():
+                if export.request.status is not DownloadStatus.COMPLETED:
+                    self._wait(export.request.id, deadline=export.created_at + self.timeout)
+                return self._finish(context, export.request.id)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Resume after the deferral: check what the trigger reports, and save from a fresh URL.
 
         :param event: the trigger's event.
         """
-        with self._working():
+        with self._working(), self._memory(context).while_useful():
             return self._finish(context, completed_download(event))
 
     def on_kill(self) -> None:

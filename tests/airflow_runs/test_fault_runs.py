@@ -52,7 +52,13 @@ CASES = [
         posts=0,
     ),
     Case("forbidden", fault(kind="get", status=403, times=None), "The credential is not scoped for this"),
-    Case("id gone", fault(kind="get", status=404, times=None), "It does not exist (any more)"),
+    Case(
+        "id gone",
+        fault(kind="get", status=404, times=None),
+        "another try starts a new one",
+        tries=2,
+        posts=2,
+    ),
     Case("bad filter", fault(kind="create", status=400), "Check data_context, filter_by and sort_by"),
     Case("export failed", fault(kind="create", export_fails="E42"), "Oleria could not make export"),
     Case(

@@ -153,16 +153,41 @@ def test_a_failed_export_is_replaced_when_the_task_is_cleared(
 
 
 @remembering
-def test_an_export_that_is_gone_is_replaced_when_the_task_is_cleared(
-    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path
+@both_modes
+def test_an_export_that_is_gone_is_replaced_by_the_next_try(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
 ) -> None:
     oleria_sandbox.fail(Fault(kind="get", status=404, times=2))
-    dag = export_dag(tmp_path)
-    run = clear(dag, run_dag(dag))
+    run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
+
+    assert run.tries == {"export": 2}
+    assert f"{ANEW} {created(oleria_sandbox)[0]} of an earlier try: Oleria does not know it" in run.log
+    assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
+
+
+@remembering
+@both_modes
+def test_an_export_that_is_not_known_for_a_moment_is_gone_on_with(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    oleria_sandbox.fail(Fault(kind="get", status=404, times=1))
+    run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
+
+    assert run.tries == {"export": 2}
+    assert [run.xcom("export", "download_id")] == created(oleria_sandbox)
+
+
+@remembering
+@both_modes
+def test_an_export_that_did_not_pass_a_gate_is_replaced_when_the_task_is_cleared(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+) -> None:
+    run = run_dag(export_dag(tmp_path, deferrable=deferrable, min_rows=10**9))
+    assert run.states == {"export": "failed"}
+    run = clear(export_dag(tmp_path, deferrable=deferrable), run)
 
     assert run.states == {"export": "success"}
-    assert "does not know it any more (404)" in run.log
-    assert len(created(oleria_sandbox)) == 2
+    assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
 
 
 @remembering

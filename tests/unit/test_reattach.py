@@ -10,7 +10,14 @@ import pytest
 
 from airflow_provider_oleria.api.conversation import export_body
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, Filter, Sort
-from airflow_provider_oleria.errors import OleriaForbiddenError, OleriaNotFoundError
+from airflow_provider_oleria.errors import (
+    OleriaForbiddenError,
+    OleriaFormatError,
+    OleriaGateError,
+    OleriaGivenUpError,
+    OleriaGoneError,
+    OleriaNotFoundError,
+)
 from airflow_provider_oleria.reattach import KEY, Memory, fingerprint
 
 WINDOW = 3600.0
@@ -117,6 +124,28 @@ def test_what_is_delivered_is_forgotten(memory: Memory) -> None:
     memory.forget()
 
     assert memory.recall("mark", WINDOW, never) is None
+
+
+@pytest.mark.parametrize("problem", [OleriaGateError("min_rows"), OleriaFormatError("no header")])
+def test_an_export_that_is_not_accepted_is_forgotten(memory: Memory, problem: Exception) -> None:
+    memory.keep(ACCEPTED, "mark")
+    with pytest.raises(type(problem)), memory.while_useful():
+        raise problem
+
+    assert memory.recall("mark", WINDOW, never) is None
+
+
+def test_an_export_that_cannot_be_brought_home_now_is_remembered(memory: Memory) -> None:
+    memory.keep(ACCEPTED, "mark")
+    with pytest.raises(OleriaGivenUpError), memory.while_useful():
+        raise OleriaGivenUpError("the store is out")
+
+    assert memory.recall("mark", WINDOW, says(DownloadStatus.COMPLETED)) is not None
+
+
+def test_an_export_that_is_gone_is_worth_another_try(memory: Memory) -> None:
+    with pytest.raises(OleriaGoneError, match="404.*another try starts a new one"), memory.while_useful():
+        raise OleriaNotFoundError("404")
 
 
 @pytest.mark.parametrize("junk", ["id-1", 7, {}, {"download_id": "id-1"}])
