@@ -9,7 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 SPACING: Final = 0.2
-"""Seconds between two callers, at most, when they come back."""
+"""Seconds between two callers when they come back."""
+
+SPREAD: Final = 60.0
+"""Seconds within which everybody is to be back: where more wait than fit in one line, they come in several at once."""
 
 
 class Gate:
@@ -40,7 +43,7 @@ class Gate:
                 return 0.0
             self._waiting += 1
             turn = (self._waiting - random.uniform(0.0, 0.5)) * SPACING  # noqa: S311  # spreads load
-            return remaining + turn
+            return remaining + turn % SPREAD
 
 
 _gates: Final[dict[str, Gate]] = {}

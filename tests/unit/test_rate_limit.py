@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_oleria.api.rate_limit import SPACING, Gate, gate
+from airflow_provider_oleria.api.rate_limit import SPACING, SPREAD, Gate, gate
 
 
 class Clock:
@@ -40,6 +40,16 @@ def test_those_who_wait_come_back_one_after_the_other(clock: Clock) -> None:
 
     gaps = [later - earlier for earlier, later in pairwise(waits)]
     assert all(SPACING / 2 <= gap <= SPACING * 1.5 for gap in gaps)
+
+
+def test_however_many_wait_they_are_back_in_a_minute(clock: Clock) -> None:
+    one = Gate(clock)
+    one.close(7)
+    waits = sorted(one.wait() for _ in range(5000))
+
+    assert waits[0] > 7
+    assert waits[-1] <= 7 + SPREAD
+    assert waits[2500] == pytest.approx(7 + SPREAD / 2, abs=1), "the load is even"
 
 
 def test_a_shorter_closure_does_not_shorten_a_longer_one(clock: Clock) -> None:
