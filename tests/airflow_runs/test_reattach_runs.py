@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
 
 from .conftest import REMEMBERS, Run, new_dag
 from .test_download_runs import assert_whole, both_modes
@@ -71,7 +73,7 @@ def when(happened: Callable[[], bool], then: Callable[[], Any]) -> Iterator[None
 
 @remembering
 @both_modes
-def test_a_retry_after_an_outage_while_polling_goes_on(
+def test_an_export_still_being_made_is_waited_for_by_the_next_try(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
 ) -> None:
     oleria_sandbox.fail(Fault(kind="get", status=500, times=8))
@@ -85,7 +87,7 @@ def test_a_retry_after_an_outage_while_polling_goes_on(
 
 @remembering
 @both_modes
-def test_a_retry_after_a_broken_transfer_saves_without_a_new_export(
+def test_a_completed_export_is_saved_by_the_next_try_without_a_new_one(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool, triggers_seen: list[Any]
 ) -> None:
     oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
@@ -305,6 +307,19 @@ def test_the_timeout_counts_from_the_creation_whichever_try_waits(
 
 
 @remembering
+def test_every_deferral_of_an_export_has_the_same_deadline(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, triggers_seen: list[Any]
+) -> None:
+    oleria_sandbox.fail(Fault(kind="get", status=500, times=8))
+    run = run_dag(export_dag(tmp_path, timeout=3600, deferrable=True, retries=1))
+
+    deadlines = [seen[1]["deadline"] for seen in triggers_seen if isinstance(seen, tuple)]
+    assert run.tries == {"export": 2}
+    assert len(deadlines) == 2
+    assert len(set(deadlines)) == 1
+
+
+@remembering
 def test_more_timeout_gives_the_same_export_more_time(
     run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -434,3 +449,10 @@ def test_a_killed_save_leaves_nothing(run_dag: RunDag, oleria_sandbox: Sandbox, 
 
     assert run.states == {"create": "success", "save": "failed"}
     assert no_part_is_left(tmp_path)
+
+
+def test_a_trigger_killed_by_a_user_says_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(OleriaDownloadTrigger("id-1").on_kill())
+
+    assert "Download id-1 (last known status: accepted) is not waited for any longer" in caplog.text
+    assert "whose API has no cancel" in caplog.text

@@ -18,7 +18,7 @@ from .postgres import Postgres
 from .processes import free_port, program, until
 from .scenario import STATES, Row, assert_no_secret
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(3600)
 
 EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 NIGHTLY = "oleria_nightly_export"

@@ -14,7 +14,17 @@ from airflow_provider_oleria.sandbox import Fault
 from .processes import until
 from .scenario import Scenario
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
+
+
+def test_task_killed_between_the_post_and_its_answer(scenario: Scenario) -> None:
+    scenario.sandbox.fail(Fault(kind="create", stall=0))
+    scenario.run(here=1, deferred=0)
+    until(scenario.created, "Oleria has started the export")
+    scenario.kill_task()
+    scenario.let_exports_end()
+    # The known gap: nobody can know of an export whose id was never read.
+    scenario.ends_well(posts=2)
 
 
 @pytest.mark.short
@@ -105,7 +115,7 @@ def test_secret_rotated(scenario: Scenario) -> None:
 
 def test_rate_limit_storm(scenario: Scenario) -> None:
     scenario.sandbox.settings.update({"rate_limit": 5})
-    scenario.run(here=0, deferred=30)
+    scenario.run(here=0, deferred=20)
     scenario.until_asked(2)
     scenario.let_exports_end()
     scenario.ends_well()

@@ -80,6 +80,8 @@ class Cluster:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            # No DAG file changes meanwhile.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
             # The libraries that print requests whole, at the level at which they do.
             "AIRFLOW__LOGGING__NAMESPACE_LEVELS": (
                 "airflow_provider_oleria=DEBUG urllib3=DEBUG requests_oauthlib=DEBUG aiohttp=DEBUG"
@@ -96,10 +98,10 @@ class Cluster:
             )
         for name in self._commands:
             self._start(name)
-        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        self._keeper.start()
         until(self._is_up, "the API server answers")
         until(self._is_healthy, "Airflow is healthy")
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper.start()
         self._ask("POST", "/connections", {"connection_id": "oleria_default", **self._fields()})
 
     def close(self) -> None:
@@ -187,11 +189,20 @@ class Cluster:
         return bool(self.rows("select 1 from serialized_dag where dag_id = %s", dag_id))
 
     def _is_up(self) -> bool:
+        self._check_alive()
         try:
             return requests.get(f"http://127.0.0.1:{self._port}/api/v2/monitor/health", timeout=5).ok
         except requests.RequestException:
             return False
 
     def _is_healthy(self) -> bool:
+        self._check_alive()
         health = self._ask("GET", "/monitor/health")
         return all(part["status"] == "healthy" for part in health.values())
+
+    def _check_alive(self) -> None:
+        """What dies before anybody has killed it has something to say."""
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                said = (self.home / f"{name}.out").read_text(errors="replace")
+                raise RuntimeError(f"{name} ended by itself:\n{said[-3000:]}")

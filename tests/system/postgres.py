@@ -55,7 +55,7 @@ class Postgres:
             except psycopg2.OperationalError:
                 return []
 
-        return until(ask, "PostgreSQL answers", 60)[0]
+        return until(ask, "PostgreSQL answers")[0]
 
     def dump(self, database: str) -> str:
         pg_dump = program("pg_dump", "postgresql")

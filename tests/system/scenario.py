@@ -83,7 +83,7 @@ class Scenario:
     def until_asked(self, times: int = 1) -> None:
         """Until each export has been polled so often from now on."""
         # Airflow starts another try when a deferral ends before its scheduler has noted that it began.
-        until(lambda: len(self._noted()) >= self.deferred, "the scheduler has noted every deferral", 300)
+        until(lambda: len(self._noted()) >= self.deferred, "the scheduler has noted every deferral")
         before = self.polls()
 
         def asked() -> bool:
@@ -92,7 +92,7 @@ class Scenario:
                 count >= times + before.get(download_id, 0) for download_id, count in polls.items()
             )
 
-        until(asked, f"every export is asked for {times} times", 300)
+        until(asked, f"every export is asked for {times} times")
 
     def _noted(self) -> set[str]:
         log = (self.cluster.home / "scheduler.out").read_text(errors="replace")
@@ -113,7 +113,7 @@ class Scenario:
         return [call.download_id for call in self.sandbox.calls if call.kind == "create" and call.download_id]
 
     def until_state(self, state: str, count: int) -> None:
-        until(lambda: list(self.states().values()).count(state) >= count, f"{count} tasks are {state}", 300)
+        until(lambda: list(self.states().values()).count(state) >= count, f"{count} tasks are {state}")
 
     def states(self) -> dict[tuple[str, int], str]:
         found = self.cluster.rows(STATES, self.dag_id, self.run_id)
@@ -144,7 +144,10 @@ class Scenario:
     # -- how it must end ----------------------------------------------------------------------------------------
 
     def ends_well(self, posts: int | None = None) -> None:
-        """No stuck task, one POST for each export, every file whole, nothing remembered, no secret anywhere."""
+        """No stuck task, every file whole and nothing beside, nothing remembered, no secret anywhere.
+
+        :param posts: how many exports were to be started; as many as there are files, unless given.
+        """
         posts = self.expected if posts is None else posts
         self._wait_for_the_end()
         results = self._results()
@@ -152,7 +155,7 @@ class Scenario:
         for result in results:
             expected = self.sandbox.expected(result["download_id"])
             assert Path(result["path"].removeprefix("file://")).read_bytes() == expected.path.read_bytes()
-        assert len(list((self.lake / self.run_id).glob("*.csv"))) == self.expected
+        assert len(list((self.lake / self.run_id).iterdir())) == self.expected, "something is left over"
         created = self.created()
         assert len(created) == posts, f"{len(created)} exports were started where {posts} were wanted"
         assert {result["download_id"] for result in results} <= set(created)
@@ -167,7 +170,7 @@ class Scenario:
             return bool(states) and set(states.values()) == {"success"}
 
         try:
-            until(ended, "all tasks have succeeded", 300)
+            until(ended, "all tasks have succeeded")
         except TimeoutError as problem:
             raise TimeoutError(f"{problem}: {self.states()}") from None
 

@@ -26,7 +26,7 @@ def exports(task_id: str, count: int, *, deferrable: bool) -> None:
     ).expand(data_context=[str(context) for context in islice(cycle(DataContext), count)])
 
 
-for here, deferred in [(1, 0), (1, 1), (2, 2), (3, 3), (0, 50), (0, 30), (30, 0)]:
+for here, deferred in [(1, 0), (1, 1), (2, 2), (3, 3), (0, 50), (0, 20), (30, 0)]:
     with DAG(f"exports_{here}_{deferred}", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
         if here:
             exports("here", here, deferrable=False)
