@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import griffe
@@ -12,7 +13,7 @@ ROLE = re.compile(r":(?:class|func|meth|mod|data):`~?([\w.]+)`")
 
 
 class Docstrings(griffe.Extension):
-    """Sphinx roles become links, and ``**kwargs`` the arguments of the private class they are for."""
+    """Sphinx roles become links; ``**kwargs`` the arguments of the private class they are for; defaults values."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
@@ -20,13 +21,13 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = ROLE.sub(lambda role: _link(obj, role[1]), obj.docstring.value)
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Complete the constructors, now that all classes are known."""
+        """Complete the signatures, now that everything is known."""
         for cls in _classes(pkg):
             for base in cls.resolved_bases:
                 if base.name.startswith("_") and "kwargs" in cls.parameters:
-                    for parameter in base.parameters:
-                        if parameter.name not in cls.parameters:
-                            cls.members["__init__"].parameters.add(parameter)
+                    _add_parameters(cls.members["__init__"].parameters, base.parameters)
+            for parameter in cls.parameters:
+                parameter.default = _value(pkg, parameter.default)
 
 
 def _link(obj: griffe.Object, name: str) -> str:
@@ -35,6 +36,23 @@ def _link(obj: griffe.Object, name: str) -> str:
     except griffe.NameResolutionError:
         target = name
     return f"[`{name}`][{target}]"
+
+
+def _add_parameters(own: griffe.Parameters, inherited: griffe.Parameters) -> None:
+    kwargs = own["kwargs"]
+    del own["kwargs"]
+    for parameter in (*inherited, kwargs):
+        if parameter.name not in own:
+            own.add(parameter)
+
+
+def _value(pkg: griffe.Module, default: Any) -> Any:
+    """What stands behind the name of a constant of this package."""
+    path = getattr(default, "canonical_path", "")
+    if path.startswith(f"{pkg.name}."):
+        with suppress(KeyError):
+            return pkg[path.removeprefix(f"{pkg.name}.")].value
+    return default
 
 
 def _classes(module: griffe.Module) -> Iterator[griffe.Class]:

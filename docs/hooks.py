@@ -50,12 +50,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def _operators() -> Iterator[str]:
     """Which operator goes with which data type, and how it is written."""
-    yield f"| | `filterType` | {' | '.join(OPERATORS)} | holds where |"
+    yield f"| | `filterType` | {' | '.join(OPERATORS)} | holds where the column |"
     yield "| --- | --- |" + " :---: |" * len(OPERATORS) + " --- |"
     for filter_type, method in _methods().items():
         marks = ["✓" if filter_type in known else "" for known in OPERATORS.values()]
         parameters = ", ".join(map(_written, list(inspect.signature(method).parameters.values())[1:]))
-        meaning = (inspect.getdoc(method) or "").replace("``", "`")
+        meaning = (inspect.getdoc(method) or "").replace("``", "`").removeprefix("The field ").rstrip(".")
         yield f"| `.{method.__name__}({parameters})` | `{filter_type}` | {' | '.join(marks)} | {meaning} |"
 
 
