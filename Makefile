@@ -6,10 +6,11 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV := .venv
 VENV_211 := .venv-airflow-2.11
 VENV_SYSTEM := .venv-system
+VENV_DOCS := .venv-docs
 
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-system test-system-short bench-transfer clean
+.PHONY: help demo test lint types unit unit-2.11 docs test-system test-system-short bench-transfer clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +32,9 @@ unit: $(VENV)/.ready ## The tests on the newest Airflow 3
 
 unit-2.11: $(VENV_211)/.ready ## The tests on Airflow 2.11
 	$(VENV_211)/bin/pytest $(AT_ONCE)
+
+docs: $(VENV_DOCS)/.ready ## The documentation, in site/index.html
+	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/python -m mkdocs build --strict # -m: it imports the package from here, without Airflow
 
 test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on PostgreSQL, killed in many ways
 	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py tests/system/celery_workers.py
@@ -59,5 +63,11 @@ $(VENV_SYSTEM)/.ready: pyproject.toml
 	$(VENV_SYSTEM)/bin/uv pip install --quiet --python $(VENV_SYSTEM)/bin/python --group system --editable . 'apache-airflow>=3.3'
 	touch $@
 
+$(VENV_DOCS)/.ready: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV_DOCS)
+	$(VENV_DOCS)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV_DOCS)/bin/uv pip install --quiet --python $(VENV_DOCS)/bin/python --group docs
+	touch $@
+
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV_211) $(VENV_SYSTEM) .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_211) $(VENV_SYSTEM) $(VENV_DOCS) site .demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,61 @@
+"""How mkdocstrings reads this package's docstrings and signatures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import griffe
+
+ROLE = re.compile(r":(?:class|func|meth|mod|data):`~?([\w.]+)`")
+
+
+class Docstrings(griffe.Extension):
+    """Sphinx roles become links; ``**kwargs`` the arguments of the private class they are for; defaults values."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Rewrite one docstring."""
+        if obj.docstring:
+            obj.docstring.value = ROLE.sub(lambda role: _link(obj, role[1]), obj.docstring.value)
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Complete the signatures, now that everything is known."""
+        for cls in _classes(pkg):
+            for base in cls.resolved_bases:
+                if base.name.startswith("_") and "kwargs" in cls.parameters:
+                    _add_parameters(cls.members["__init__"].parameters, base.parameters)
+            for parameter in cls.parameters:
+                parameter.default = _value(pkg, parameter.default)
+
+
+def _link(obj: griffe.Object, name: str) -> str:
+    try:
+        target = obj.resolve(name)
+    except griffe.NameResolutionError:
+        target = name
+    return f"[`{name}`][{target}]"
+
+
+def _add_parameters(own: griffe.Parameters, inherited: griffe.Parameters) -> None:
+    kwargs = own["kwargs"]
+    del own["kwargs"]
+    for parameter in (*inherited, kwargs):
+        if parameter.name not in own:
+            own.add(parameter)
+
+
+def _value(pkg: griffe.Module, default: Any) -> Any:
+    """What stands behind the name of a constant of this package."""
+    path = getattr(default, "canonical_path", "")
+    if path.startswith(f"{pkg.name}."):
+        with suppress(KeyError):
+            return pkg[path.removeprefix(f"{pkg.name}.")].value
+    return default
+
+
+def _classes(module: griffe.Module) -> Iterator[griffe.Class]:
+    yield from module.classes.values()
+    for inner in module.modules.values():
+        yield from _classes(inner)

@@ -1,0 +1,36 @@
+"""What the blocks of the documentation run in: real Airflow, the sandbox, and an S3 bucket named ``lake``."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_oleria.sandbox import Sandbox
+
+# The rooms where these are made.
+from ..airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
+from ..conftest import HOME
+from ..stores.conftest import Bucket, bucket, s3_endpoint  # noqa: F401
+
+LAKE = "lake"
+
+
+@pytest.fixture
+def lake(bucket: Bucket) -> Iterator[Bucket]:  # noqa: F811
+    """The bucket that the documentation's destinations name."""
+    bucket.client.create_bucket(Bucket=LAKE)
+    lake = Bucket(LAKE, bucket.client)
+    yield lake
+    for key in lake.keys():
+        lake.client.delete_object(Bucket=LAKE, Key=key)
+    lake.client.delete_bucket(Bucket=LAKE)
+
+
+@pytest.fixture
+def no_waiting(oleria_sandbox: Sandbox, short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are complete at once, and what spreads load over seconds does not: the blocks keep their own intervals."""
+    oleria_sandbox.settings.export_seconds = 0
+    monkeypatch.setattr(random, "random", lambda: 0.0)
