@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +10,8 @@ import pytest
 from airflow_provider_oleria.sandbox import Sandbox
 
 # The rooms where these are made.
-from ..airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
-from ..conftest import HOME
-from ..stores.conftest import Bucket, bucket, s3_endpoint  # noqa: F401
+from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
+from tests.stores.conftest import Bucket, bucket, s3_endpoint  # noqa: F401
 
 LAKE = "lake"
 
@@ -24,13 +22,14 @@ def lake(bucket: Bucket) -> Iterator[Bucket]:  # noqa: F811
     bucket.client.create_bucket(Bucket=LAKE)
     lake = Bucket(LAKE, bucket.client)
     yield lake
-    for key in lake.keys():
+    left = lake.keys()
+    for key in left:
         lake.client.delete_object(Bucket=LAKE, Key=key)
     lake.client.delete_bucket(Bucket=LAKE)
 
 
 @pytest.fixture
 def no_waiting(oleria_sandbox: Sandbox, short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports are complete at once, and what spreads load over seconds does not: the blocks keep their own intervals."""
+    """Exports are complete at once, and nothing spreads load over seconds: the blocks keep their own intervals."""
     oleria_sandbox.settings.export_seconds = 0
     monkeypatch.setattr(random, "random", lambda: 0.0)

@@ -13,7 +13,8 @@ import pytest
 from airflow.models import DagBag
 from airflow.providers.common.compat.sdk import DAG
 
-from ..airflow_runs.conftest import Run, new_dag
+from tests.airflow_runs.conftest import Run, new_dag
+
 from .blocks import Block, blocks
 
 RunDag = Callable[[DAG], Run]
