@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_oleria.sandbox import Sandbox
-
-# The rooms where these are made.
 from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
 from tests.stores.conftest import Bucket, bucket, s3_endpoint  # noqa: F401
 
