@@ -71,12 +71,12 @@ class Cluster:
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": os.urandom(32).hex(),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(self.database),
-            # Seconds, where production has minutes: a death is noticed as soon. The scheduler keeps its default of
-            # 30 s: on a busy machine its loop takes longer than 10 s, and it would take its own tasks for orphans.
+            # Seconds, where production has minutes: a death is noticed as soon. Two limits keep their defaults, since a
+            # busy machine would exceed less: the scheduler's own (30 s), or it takes its own tasks for orphans, and
+            # that of a task's heartbeat (300 s), or tasks that live are given up.
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "3",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
