@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -88,11 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _filter(text: str) -> Mapping[str, Any]:
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise argparse.ArgumentTypeError(f"a filter is a JSON object, not {text!r}")
-    return content
+def _filter(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a filter is a JSON object, not {text!r}") from None
 
 
 if __name__ == "__main__":
