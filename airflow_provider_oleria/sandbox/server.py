@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
@@ -65,7 +65,7 @@ class Sandbox:
         *,
         ranges: bool = Settings.ranges,
         bytes_per_second: int | None = Settings.bytes_per_second,
-        departures: Collection[str] = Settings.departures,
+        departures: Sequence[str] = Settings.departures,
         host: str = "127.0.0.1",
         port: int = 0,
         client_secret: str | None = None,

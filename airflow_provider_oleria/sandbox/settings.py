@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -46,7 +46,7 @@ class Settings:
     content_encoding: str | None = None
     ranges: bool = True
     bytes_per_second: int | None = None
-    departures: Collection[str] = ()
+    departures: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._check(asdict(self))
@@ -76,7 +76,7 @@ class Settings:
                 case "content_encoding":
                     right = value in CONTENT_ENCODINGS
                 case "departures":
-                    right = not isinstance(value, str) and set(value) <= DEPARTURES.keys()
+                    right = isinstance(value, list | tuple) and all(way in DEPARTURES for way in value)
                 case "ranges":
                     right = isinstance(value, bool)
                 case _:
