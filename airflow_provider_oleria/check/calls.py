@@ -48,8 +48,8 @@ class Calls:
         """
         return _read(self._client.session.get(path))
 
-    def without_token(self, path: str) -> Answer:
-        """A GET with something that is no token."""
+    def with_bad_token(self, path: str) -> Answer:
+        """The same with something that is no token."""
         return self._send("GET", self._settings.api_url + path, headers={"Authorization": NO_TOKEN})
 
     def token(self, **changes: str | None) -> Answer:

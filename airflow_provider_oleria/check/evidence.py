@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,9 +24,9 @@ _SHORTEST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evidence:
-    """What was answered.
+    """What was answered, credentials included.
 
     :param calls: for what an assumption wants to ask besides.
     :param unknown: to the question for an id that was never given out.
@@ -42,7 +42,7 @@ class Evidence:
     created: Answer
     polls: Sequence[Answer]
     again: Answer
-    file: Answer = field(repr=False)
+    file: Answer
     seconds: float
 
     @property
