@@ -32,7 +32,7 @@ def test_from_the_command_line(oleria_sandbox: Sandbox, monkeypatch: pytest.Monk
     secret = oleria_sandbox.client_secret
     oleria_sandbox.rotate_secret()
     done = subprocess.run(test, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert "Connection failed!" in done.stdout  # Airflow 2.11 exits with 0 all the same
     assert "invalid_client: client_id or client_secret is wrong" in " ".join(done.stdout.split())
     assert secret not in done.stdout + done.stderr
 
