@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,3 +14,11 @@ def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -
     made from has not changed.
     """
     return next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error", "")).lower()
+
+
+def read_connections_outside_tasks() -> None:
+    """Have Connections read from the metadata database, too, as Airflow's own command line does.
+
+    From Airflow 3.1 on, a process that is not known to be Airflow's own finds those in its environment alone.
+    """
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")

@@ -27,33 +27,33 @@ def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaOutageErr
     :param url: where the request went; only its host is named.
     :param arrived: whether the request may have reached the other side.
     """
-    host = urlsplit(url).netloc
-    causes = list(_causes(problem))
-    if arrived:
-        how = (
-            "no answer came in time"
-            if _any(causes, TimeoutError)
-            else f"the connection broke ({_names(causes)})"
-        )
-        return OleriaAnswerLostError(f"{host}: {how}")
-    certificate = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    if certificate is not None:
-        how = (
-            f"its TLS certificate is not trusted ({certificate.verify_message}). Behind a proxy that re-signs "
+    kind = OleriaAnswerLostError if arrived else OleriaUnreachableError
+    return kind(f"{urlsplit(url).netloc}: {_how(list(_causes(problem)), arrived=arrived)}")
+
+
+def _how(causes: list[BaseException], *, arrived: bool) -> str:
+    if arrived and _any(causes, TimeoutError):
+        return "no answer came in time"
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return (
+            f"its TLS certificate is not trusted ({tls.verify_message}). Behind a proxy that re-signs "
             "traffic, set the Connection's extra 'verify' to the path of its CA bundle"
         )
-    elif _any(causes, ssl.SSLError):
-        how = f"the TLS handshake failed ({_names(causes)})"
-    elif _any(causes, socket.gaierror):
-        how = "its name cannot be resolved. Check the Connection's host and auth_url, and DNS on this machine"
-    elif _any(causes, ConnectionRefusedError):
-        how = "the connection was refused. Check host and port in the Connection, and any proxy"
-    else:
-        how = (
-            "no connection could be made in time. Allow outgoing https to the hosts of both the API URL and the "
-            "Authentication URL"
+    if tls is not None:
+        return f"TLS failed ({tls.reason or _names(causes)}). Is it https that is spoken there?"
+    if arrived:
+        return f"the connection broke ({_names(causes)})"
+    if _any(causes, socket.gaierror):
+        return (
+            "its name cannot be resolved. Check the Connection's host and auth_url, and DNS on this machine"
         )
-    return OleriaUnreachableError(f"{host}: {how}")
+    if _any(causes, ConnectionRefusedError):
+        return "the connection was refused. Check host and port in the Connection, and any proxy"
+    return (
+        "no connection could be made in time. Allow outgoing https to the hosts of both the API URL and the "
+        "Authentication URL"
+    )
 
 
 def request_fault(problem: requests.RequestException, url: str) -> OleriaOutageError:

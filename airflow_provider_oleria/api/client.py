@@ -25,7 +25,7 @@ from airflow_provider_oleria.api.conversation import (
     Turn,
 )
 from airflow_provider_oleria.api.rate_limit import gate
-from airflow_provider_oleria.api.tokens import TOKENS, Mask
+from airflow_provider_oleria.api.tokens import TOKENS, Mask, TokenCache
 from airflow_provider_oleria.api.transport import BoundedSession, secure_face
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
@@ -43,11 +43,13 @@ class OleriaSession(BoundedSession):
 
     :param settings: the Connection's settings.
     :param mask: told each newly minted token.
+    :param tokens: where the tokens are.
     """
 
-    def __init__(self, settings: Settings, mask: Mask) -> None:
+    def __init__(self, settings: Settings, mask: Mask, tokens: TokenCache = TOKENS) -> None:
         super().__init__(settings)
         self._mask = mask
+        self._tokens = tokens
 
     def request(  # type: ignore[override]  # as in BoundedSession
         self, method: str, url: str, *args: Any, **kwargs: Any
@@ -59,11 +61,11 @@ class OleriaSession(BoundedSession):
         url = urljoin(self.settings.api_url + "/", url)
         if not secure_face(url).startswith(secure_face(self.settings.api_url) + "/"):
             return super().request(method, url, *args, **{**kwargs, "withhold_token": True})
-        value = TOKENS.get(self.settings, self._mask)
+        value = self._tokens.get(self.settings, self._mask)
         self.token = {"access_token": value, "token_type": "Bearer"}
         response = super().request(method, url, *args, **kwargs)
         if response.status_code == 401:
-            TOKENS.drop(self.settings, value)
+            self._tokens.drop(self.settings, value)
         return response
 
 
@@ -73,13 +75,17 @@ class Client:
     :param settings: the Connection's settings.
     :param reread: reads the Connection again.
     :param mask: told each newly minted token.
+    :param tokens: where the tokens are.
     """
 
-    def __init__(self, settings: Settings, reread: Callable[[], Settings], mask: Mask) -> None:
+    def __init__(
+        self, settings: Settings, reread: Callable[[], Settings], mask: Mask, tokens: TokenCache = TOKENS
+    ) -> None:
         self._reread = reread
         self._mask = mask
+        self._tokens = tokens
         self._settings = settings
-        self.session = OleriaSession(settings, mask)
+        self.session = OleriaSession(settings, mask, tokens)
 
     def run(self, conversation: Conversation[T]) -> T:
         """Drive a conversation to its end.
@@ -114,7 +120,7 @@ class Client:
                 return None
             case RereadConnection():
                 old, self._settings = self._settings, self._reread()
-                self.session = OleriaSession(self._settings, self._mask)
+                self.session = OleriaSession(self._settings, self._mask, self._tokens)
                 return self._settings != old
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -36,7 +37,8 @@ from airflow_provider_oleria.retry import Clock, Patience, retry_after, shortene
 
 log = logging.getLogger(__name__)
 
-_DOWNLOADS: Final = "/v1/downloads"
+DOWNLOADS: Final = "/v1/downloads"
+"""Where exports are started; each is below it, by its id."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Con
     """
     body = export_body(data_context, filter_by, sort_by)
     try:
-        answer = yield from _call("POST", _DOWNLOADS, body)
+        answer = yield from call("POST", DOWNLOADS, body)
     except OleriaAnswerLostError as problem:
         raise OleriaAnswerLostError(
             f"{problem}. Whether the export of {data_context} was started is unknown; the request is not repeated "
@@ -135,7 +137,7 @@ def get(download_id: str, *, deadline: float | None = None) -> Conversation[Down
     """
     if not isinstance(download_id, str) or not download_id:
         raise OleriaInputError(f"download_id must be the id of a download, not {download_id!r}")
-    answer = yield from _call("GET", f"{_DOWNLOADS}/{quote(download_id, safe='')}", deadline=deadline)
+    answer = yield from call("GET", f"{DOWNLOADS}/{quote(download_id, safe='')}", deadline=deadline)
     request = _download_request(answer)
     if request.id != download_id:
         raise OleriaProtocolError(f"asked for download {download_id}, the API answered with {request.id}")
@@ -184,6 +186,23 @@ def wait(
         yield Pause(pause if deadline is None else min(pause, deadline - now))
 
 
+def probe() -> Conversation[None]:
+    """Find out, by one call that changes nothing, whether the API takes the token: somebody waits for the answer.
+
+    :raises OleriaError: what is wrong; nothing is tried twice.
+    """
+    path = f"{DOWNLOADS}/{uuid.uuid4()}"
+    answer: Answer = yield Send("GET", path)
+    if answer.status == 404 and answer.json is not None:
+        return  # of course: nobody has been given this id
+    if answer.status == 404 or 200 <= answer.status < 300:
+        raise OleriaProtocolError(
+            f"GET {path} answered {answer.status}, but not as the API would: {excerpt(answer.body)}. "
+            "Is the Connection's host the API URL?"
+        )
+    raise _problem("GET", path, answer)
+
+
 def check_not_failed(request: DownloadRequest) -> None:
     """A failed export is an error no retry of the wait can mend.
 
@@ -195,10 +214,17 @@ def check_not_failed(request: DownloadRequest) -> None:
         )
 
 
-def _call(
+def call(
     method: str, path: str, body: Mapping[str, Any] | None = None, *, deadline: float | None = None
 ) -> Conversation[Answer]:
-    """One call, repeated as far as that is safe, until it is answered with a 2xx."""
+    """One call, repeated as far as that is safe, until it is answered with a 2xx.
+
+    :param method: ``GET`` or ``POST``.
+    :param path: such as ``/v1/downloads``.
+    :param body: what to send as JSON.
+    :param deadline: epoch seconds after which faults are not retried.
+    :raises OleriaError: what it came to instead.
+    """
     patience = Patience(deadline)
     refusals = 0
     while True:

@@ -53,9 +53,13 @@ _Key = tuple[str | None, ...]
 
 
 class TokenCache:
-    """One token per set of credentials, however many threads and event loops ask."""
+    """One token per set of credentials, however many threads and event loops ask.
 
-    def __init__(self) -> None:
+    :param mint: gets a new one.
+    """
+
+    def __init__(self, mint: Callable[[Settings], Token]) -> None:
+        self._mint = mint
         self._tokens: dict[_Key, Token] = {}
         self._locks: dict[_Key, threading.Lock] = {}
         self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, asyncio.Lock]] = (
@@ -76,7 +80,7 @@ class TokenCache:
             return token.value
         with self._locks.setdefault(key, threading.Lock()):
             if not (token := self._usable(key)):
-                token = _mint_patiently(settings)
+                token = self._mint(settings)
                 mask(token.value)
                 self._tokens[key] = token
         return token.value
@@ -108,10 +112,6 @@ class TokenCache:
         return token if token is not None and time.time() < token.usable_until else None
 
 
-TOKENS: Final = TokenCache()
-"""This process's tokens."""
-
-
 def usable_until(requested_at: float, expires_in: float) -> float:
     """The moment (epoch seconds) a token is used until.
 
@@ -126,18 +126,33 @@ def _key(settings: Settings) -> _Key:
     return (settings.auth_url, settings.client_id, settings.client_secret, settings.scope, settings.audience)
 
 
-def _mint_patiently(settings: Settings) -> Token:
+def mint_patiently(settings: Settings) -> Token:
+    """As :func:`mint`, again and again while the token endpoint is out.
+
+    :raises OleriaGivenUpError: it is out for good.
+    """
     patience = Patience()
     while True:
         try:
-            return _mint(settings)
+            return mint(settings)
         except OleriaOutageError as problem:
             pause = patience.pause_after(problem)
             log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
         time.sleep(pause)
 
 
-def _mint(settings: Settings) -> Token:
+TOKENS: Final = TokenCache(mint_patiently)
+"""This process's tokens."""
+
+
+def mint(settings: Settings) -> Token:
+    """Ask the token endpoint once.
+
+    :param settings: whose credentials.
+    :raises OleriaAuthError: the credentials, the scope or the audience were refused.
+    :raises OleriaOutageError: it gave no answer, or none that counts.
+    :raises OleriaProtocolError: its answer is none.
+    """
     requested_at = time.time()
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
     with BoundedSession(settings) as session:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
@@ -13,7 +14,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_oleria.api import conversation
 from airflow_provider_oleria.connection import Settings, read_settings
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
-from airflow_provider_oleria.errors import OleriaError, OleriaNotFoundError, OleriaNotReadyError
+from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.api.client import AsyncClient, Client
 
-_NO_SUCH_DOWNLOAD = "00000000-0000-0000-0000-000000000000"
+_TEST_TIMEOUT: Final = 15.0
+"""Longest silence, in seconds, that somebody who has pressed *Test* sits through."""
 
 
 class OleriaHook(BaseHook):
@@ -53,14 +55,19 @@ class OleriaHook(BaseHook):
         return self._client.session
 
     def test_connection(self) -> tuple[bool, str]:
-        """Mint a token and make one harmless authorised call, for Airflow's *Test* button.
+        """Mint a token anew and make one harmless call with it, for Airflow's *Test* button.
 
-        :return: whether it went well, and in one sentence what was found.
+        Nothing is tried twice: somebody waits for the answer.
+
+        :return: whether it went well, and what was found.
         """
+        from airflow_provider_oleria.api.client import Client
+        from airflow_provider_oleria.api.tokens import TokenCache, mint
+
         try:
-            self.get_download(_NO_SUCH_DOWNLOAD)
-        except OleriaNotFoundError:
-            pass  # which is the answer of an API that accepts the token
+            settings = replace(self._settings, timeout=min(self._settings.timeout, _TEST_TIMEOUT))
+            # Tokens of its own: what is in the form is to be tested, not what worked an hour ago.
+            Client(settings, self._reread, _mask, TokenCache(mint)).run(conversation.probe())
         except OleriaError as problem:
             return False, str(problem)
         return True, "A token was issued, and the API accepts it."

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from airflow_provider_oleria.sandbox.server import Sandbox
-from airflow_provider_oleria.sandbox.settings import CONTENT_ENCODINGS, Settings
+from airflow_provider_oleria.sandbox.settings import CONTENT_ENCODINGS, DEPARTURES, Settings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -60,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate-limit", type=int, help="API calls per second before 429")
     encodings = [encoding for encoding in CONTENT_ENCODINGS if encoding]
     add("--content-encoding", choices=encodings, help="store the CSV compressed")
+    add(
+        "--depart",
+        dest="departures",
+        action="append",
+        default=[],
+        choices=DEPARTURES,
+        metavar="HOW",
+        help="depart from the published contract; may be given several times: "
+        + "; ".join(f"{name}: {what}" for name, what in DEPARTURES.items()),
+    )
     add("--client-secret", help="the client's secret; made up unless given")
     return parser
 

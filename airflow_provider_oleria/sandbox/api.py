@@ -42,7 +42,7 @@ class DownloadsApi:
         if (refusal := self._refusal(request)) is not None:
             return refusal
         export = self._tenant.exports.find(request.match_info["id"])
-        if export is None:
+        if export is None or self._is_forgotten(export):
             return error(
                 404, "not_found", "There is no such download, or it is not visible to this credential."
             )
@@ -58,9 +58,13 @@ class DownloadsApi:
             described["error"] = {"code": export.fails or "internal_error", "message": message}
         return described
 
+    def _is_forgotten(self, export: Export) -> bool:
+        return "forgets" in self._tenant.settings.departures and self._tenant.store.has_presigned(export)
+
     def _refusal(self, request: web.Request) -> web.Response | None:
         if not self._tenant.oauth.accepts(request.headers.get("Authorization")):
-            return error(401, "unauthorized", "The access token is missing, malformed or expired.")
+            status = 403 if "forbids-bad-tokens" in self._tenant.settings.departures else 401
+            return error(status, "unauthorized", "The access token is missing, malformed or expired.")
         if not self._tenant.limit.admits():
             refusal = error(429, "rate_limited", "This tenant makes too many requests.")
             refusal.headers["Retry-After"] = "1"

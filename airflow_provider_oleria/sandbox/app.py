@@ -65,7 +65,7 @@ class _Reception:
             await pause(request, fault.hang, self._tenant.closing)
             return Nothing()
         answer = await _answer(request, handler, fault)
-        answer.headers.update(fault.headers or {})
+        _amend(answer, fault)
         if fault.drop:
             return Nothing()
         for count, stalls in ((fault.cut, False), (fault.stall, True)):
@@ -90,6 +90,18 @@ async def _answer(request: web.Request, handler: Handler, fault: Fault) -> web.S
             return oauth.error(fault.status, code)
         case _:
             return api.error(fault.status, code, "Ordered by a fault.")
+
+
+def _amend(answer: web.StreamResponse, fault: Fault) -> None:
+    if fault.sent_as is not None:
+        answer.set_status(fault.sent_as)
+    if fault.fields and isinstance(answer, web.Response) and answer.content_type == "application/json":
+        amended = json.loads(answer.text or "{}") | fault.fields
+        answer.text = json.dumps({name: value for name, value in amended.items() if value is not None})
+    for name, value in (fault.headers or {}).items():
+        answer.headers.popall(name, None)
+        if value is not None:
+            answer.headers[name] = value
 
 
 def _code(status: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 KINDS = ("token", "create", "get", "fetch", "other")
 
 _ENDINGS = ("status", "body", "hang", "drop", "cut", "stall", "expired")
+_WITH_ANY = ("headers", "fields", "sent_as", "delay", "export_fails")
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ class Fault:
 
     A fault with a status or body answers in place of the sandbox, which does nothing else; so does ``hang``. With
     every other effect the request is carried out first. At most one of ``status``/``body``, ``hang``, ``drop``,
-    ``cut``, ``stall`` and ``expired``; ``delay``, ``headers`` and ``export_fails`` go with any.
+    ``cut``, ``stall`` and ``expired``; ``delay``, ``headers``, ``fields``, ``sent_as`` and ``export_fails`` go with
+    any.
 
     :param kind: the kind of call it strikes, or ``any``.
     :param nth: the first call it strikes, counted from 1 since the fault was ordered.
     :param times: how many calls in a row it strikes; ``None`` for all that follow.
     :param status: answer with this status.
-    :param headers: add these headers to the answer.
+    :param headers: set these headers of the answer; ``None`` takes one away.
+    :param fields: set these fields of a JSON answer; ``None`` takes one away.
+    :param sent_as: carry the request out, and send the answer with this status.
     :param body: answer with exactly this text; status 200 unless given.
     :param content_type: of ``body``.
     :param hang: send nothing for so many seconds, then close the connection.
@@ -69,7 +73,9 @@ class Fault:
     nth: int = 1
     times: int | None = 1
     status: int | None = None
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str | None] | None = None
+    fields: Mapping[str, Any] | None = None
+    sent_as: int | None = None
     body: str | None = None
     content_type: str = "application/json"
     hang: float | None = None
@@ -92,7 +98,7 @@ class Fault:
         endings = {name for name in _ENDINGS if self._is_set(name)}
         if len(endings - {"body"} if "status" in endings else endings) > 1:
             raise ValueError(f"a fault ends a call in one way, not by {', '.join(sorted(endings))}")
-        if not endings and not any(map(self._is_set, ("headers", "delay", "export_fails"))):
+        if not endings and not any(map(self._is_set, _WITH_ANY)):
             raise ValueError("the fault says nothing that should go wrong")
 
     def _is_set(self, name: str) -> bool:

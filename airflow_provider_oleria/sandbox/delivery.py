@@ -6,6 +6,7 @@ To older aiohttp (3.11) an answer is an empty mapping, and so counts as false: c
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -66,8 +67,8 @@ class FileSlice(web.StreamResponse):
             return
         loop = asyncio.get_running_loop()
         with self.path.open("rb") as file:
-            if self.bytes_per_second:
-                await self._trickle(file, through, count, self.bytes_per_second)
+            if self.bytes_per_second or through.content_length is None:
+                await self._trickle(file, through, count, self.bytes_per_second or sys.maxsize)
             else:
                 await loop.sendfile(transport, file, self.offset, count)
 

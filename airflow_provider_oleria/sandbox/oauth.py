@@ -42,6 +42,10 @@ class OAuthServer:
         """The secret that is valid now."""
         return self.secrets[-1]
 
+    @property
+    def _default_audience(self) -> str:
+        return "" if "audience-required" in self._settings.departures else AUDIENCE
+
     def revoke_tokens(self) -> None:
         """Refuse every token issued so far."""
         with self._lock:
@@ -76,7 +80,7 @@ class OAuthServer:
             return error(401, "invalid_client")
         if form["scope"] != SCOPE:
             return error(400, "invalid_scope")
-        if form.get("audience", AUDIENCE) != AUDIENCE:
+        if form.get("audience", self._default_audience) != AUDIENCE:
             return error(400, "invalid_request")
         life = self._settings.token_seconds
         token = _new_token(life)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
@@ -42,6 +43,7 @@ class Sandbox:
     :param content_encoding: ``gzip`` or ``deflate`` to store the CSV compressed.
     :param ranges: whether the store honours ``Range``.
     :param bytes_per_second: throttle of each connection to the store; ``None`` for none.
+    :param departures: in which ways to depart from the contract.
     :param host: the address to listen on.
     :param port: the port to listen on; 0 for any free one.
     :param client_secret: the client's secret; one is made up unless given.
@@ -63,6 +65,7 @@ class Sandbox:
         *,
         ranges: bool = Settings.ranges,
         bytes_per_second: int | None = Settings.bytes_per_second,
+        departures: Sequence[str] = Settings.departures,
         host: str = "127.0.0.1",
         port: int = 0,
         client_secret: str | None = None,
@@ -77,6 +80,7 @@ class Sandbox:
             content_encoding=content_encoding,
             ranges=ranges,
             bytes_per_second=bytes_per_second,
+            departures=departures,
         )
         self._tenant = Tenant(self.settings, client_secret)
         self._host = host

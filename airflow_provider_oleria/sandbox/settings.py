@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 CONTENT_ENCODINGS = (None, "gzip", "deflate")
+
+DEPARTURES = {
+    "audience-required": "no token without an audience",
+    "forbids-bad-tokens": "a token that is not valid is answered with 403, not 401",
+    "same-url": "a completed export keeps its first presigned URL",
+    "forgets": "a completed export is gone (404) once its URL was told",
+    "other-signature": "presigned URLs are not S3's: their parameters begin with X-Other-, not X-Amz-",
+    "any-signature": "the store takes URLs that were tampered with, or have expired",
+    "two-credentials": "the store takes an Authorization header beside the signature",
+    "any-etag": "the store ignores If-Match",
+}
+"""Ways to depart from the published contract, or from what S3 does."""
 
 
 @dataclass
@@ -22,6 +34,7 @@ class Settings:
     :param content_encoding: ``gzip`` or ``deflate`` to store the CSV compressed; read when an export is created.
     :param ranges: whether the store honours ``Range``; ``False`` always answers with the whole file.
     :param bytes_per_second: throttle of each connection to the store; ``None`` for none.
+    :param departures: in which ways to depart from the contract: any of :data:`DEPARTURES`.
     """
 
     rows: int = 1000
@@ -33,6 +46,7 @@ class Settings:
     content_encoding: str | None = None
     ranges: bool = True
     bytes_per_second: int | None = None
+    departures: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._check(asdict(self))
@@ -61,6 +75,8 @@ class Settings:
                     right = value is None or (_is_number(value, int) and value > 0)
                 case "content_encoding":
                     right = value in CONTENT_ENCODINGS
+                case "departures":
+                    right = isinstance(value, list | tuple) and all(way in DEPARTURES for way in value)
                 case "ranges":
                     right = isinstance(value, bool)
                 case _:

@@ -47,6 +47,7 @@ class Store:
         self._lock = threading.Lock()
         self._key = secrets.token_bytes(32)
         self._presigned: dict[str, _Presigned] = {}
+        self._first: dict[str, str] = {}
 
     @property
     def signatures(self) -> list[str]:
@@ -54,44 +55,60 @@ class Store:
         with self._lock:
             return list(self._presigned)
 
+    def has_presigned(self, export: Export) -> bool:
+        """Whether a URL was ever issued for an export."""
+        return export.id in self._first
+
     def presign(self, export: Export) -> str:
         """A new URL for an export, without scheme and host."""
-        life, now = self._settings.url_seconds, datetime.now(UTC)
-        query = {
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Credential": f"AKIASANDBOX/{now:%Y%m%d}/us-west-2/s3/aws4_request",
-            "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}",
-            "X-Amz-Expires": str(math.ceil(life)),
-            "X-Amz-SignedHeaders": "host",
-        }
         with self._lock:
-            # Numbered, so that two URLs of the same second differ.
-            signed = f"{len(self._presigned)}/{export.id}?{urlencode(query)}"
-            query["X-Amz-Signature"] = signature = hmac.digest(self._key, signed.encode(), "sha256").hex()
-            self._presigned[signature] = _Presigned(export.id, query, now.timestamp() + life)
+            url = self._signed(export)
+            first = self._first.setdefault(export.id, url)
+        return first if "same-url" in self._settings.departures else url
+
+    def _signed(self, export: Export) -> str:
+        life, now = self._settings.url_seconds, datetime.now(UTC)
+        x = "X-Other-" if "other-signature" in self._settings.departures else "X-Amz-"
+        query = {
+            f"{x}Algorithm": "AWS4-HMAC-SHA256",
+            f"{x}Credential": f"AKIASANDBOX/{now:%Y%m%d}/us-west-2/s3/aws4_request",
+            f"{x}Date": f"{now:%Y%m%dT%H%M%SZ}",
+            f"{x}Expires": str(math.ceil(life)),
+            f"{x}SignedHeaders": "host",
+        }
+        # Numbered, so that two URLs of the same second differ.
+        signed = f"{len(self._presigned)}/{export.id}?{urlencode(query)}"
+        query[f"{x}Signature"] = signature = hmac.digest(self._key, signed.encode(), "sha256").hex()
+        self._presigned[signature] = _Presigned(export.id, query, now.timestamp() + life)
         return f"{PATH}{export.id}.csv?{urlencode(query)}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve one object, if the URL's signature is one of ours and still valid."""
-        if "Authorization" in request.headers:
+        departures = self._settings.departures
+        if "Authorization" in request.headers and "two-credentials" not in departures:
             message = (
                 "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
                 "parameter or the Authorization header should be specified"
             )
             return error(400, "InvalidArgument", message)
-        if "X-Amz-Signature" not in request.query:
-            return error(403, "AccessDenied", "Access Denied")
-        with self._lock:
-            presigned = self._presigned.get(request.query["X-Amz-Signature"])
-        if presigned is None or not _is_as_signed(presigned, request):
-            message = "The request signature we calculated does not match the signature you provided."
-            return error(403, "SignatureDoesNotMatch", message)
-        if time.time() >= presigned.expires_at:
-            return expired(presigned.expires_at)
-        export = self._exports.find(presigned.download_id)
+        refusal = self._refusal(request)
+        if refusal is not None and "any-signature" not in departures:
+            return refusal
+        export = self._exports.find(request.path.removeprefix(PATH).removesuffix(".csv"))
         if export is None:
             return error(404, "NoSuchKey", "The specified key does not exist.")
         return self._serve(request, export.stored.result(timeout=0))
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
+        signature = request.query.get("X-Amz-Signature") or request.query.get("X-Other-Signature")
+        if signature is None:
+            return error(403, "AccessDenied", "Access Denied")
+        with self._lock:
+            presigned = self._presigned.get(signature)
+        if presigned is None or not _is_as_signed(presigned, request):
+            message = "The request signature we calculated does not match the signature you provided."
+            return error(403, "SignatureDoesNotMatch", message)
+        return expired(presigned.expires_at) if time.time() >= presigned.expires_at else None
 
     def _serve(self, request: web.Request, stored: StoredObject) -> web.StreamResponse:
         headers = {
@@ -103,7 +120,8 @@ class Store:
             headers["Content-Encoding"] = stored.content_encoding
         if self._settings.ranges:
             headers["Accept-Ranges"] = "bytes"
-        if not _names(request.headers.get("If-Match", "*"), stored.etag):
+        condition = "*" if "any-etag" in self._settings.departures else request.headers.get("If-Match", "*")
+        if not _names(condition, stored.etag):
             message = "At least one of the pre-conditions you specified did not hold"
             return error(412, "PreconditionFailed", message, Condition="If-Match")
         status, first, last = 200, 0, stored.size - 1

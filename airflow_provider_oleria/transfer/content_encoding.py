@@ -8,6 +8,11 @@ from typing import Final, Protocol
 
 from airflow_provider_oleria.errors import OleriaTransferError
 
+_NONE: Final = ("", "identity", "aws-chunked")
+
+UNDERSTOOD: Final = (*_NONE, "gzip", "x-gzip", "deflate")
+"""Values of the header, in lower case, that can be taken off."""
+
 _AT_MOST: Final = 1024 * 1024
 """Bytes to unpack at a time: a megabyte of gzip may hold a gigabyte."""
 
@@ -31,10 +36,10 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     :param encoding: the header's value, in lower case.
     :raises OleriaTransferError: the encoding is not known, or the bytes are not what it says.
     """
-    if encoding in ("", "identity", "aws-chunked"):
+    if encoding in _NONE:
         yield from chunks
         return
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in UNDERSTOOD:
         raise OleriaTransferError(
             f"the file comes with Content-Encoding {encoding!r}, which is not understood"
         )

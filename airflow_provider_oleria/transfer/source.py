@@ -317,12 +317,24 @@ def _body(response: requests.Response, at: int, end: int | None) -> Iterator[byt
 
 
 def _refusal(response: requests.Response) -> OleriaTransferError:
-    # S3 explains itself in XML; the rest of that body repeats the request.
     body = next(response.iter_content(4096), b"")
-    code = next(iter(re.findall(r"<Code>(\w+)</Code>", body.decode("utf-8", "replace"))), "")
-    said = f"the store answered {response.status_code} {code}".rstrip()
-    if response.status_code == 403 or (response.status_code == 400 and code in _EXPIRED):
+    said = f"the store answered {response.status_code} {error_code(body)}".rstrip()
+    if is_expired(response.status_code, body):
         return OleriaUrlExpiredError(f"{said}: the presigned URL is not accepted (any more)")
     problem = OleriaTransferError(said)
     problem.retry_after = retry_after(response.headers, time.time())
     return problem
+
+
+def error_code(body: bytes) -> str:
+    """What the store calls its refusal: S3 explains itself in XML, the rest of which repeats the request."""
+    return next(iter(re.findall(r"<Code>(\w+)</Code>", body.decode("utf-8", "replace"))), "")
+
+
+def is_expired(status: int, body: bytes) -> bool:
+    """Whether the store refuses the presigned URL as such, so that a fresh one may help.
+
+    :param status: of its answer.
+    :param body: the beginning of its answer.
+    """
+    return status == 403 or (status == 400 and error_code(body) in _EXPIRED)

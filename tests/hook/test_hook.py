@@ -211,15 +211,6 @@ def test_plain_http_is_refused_for_any_other_host(oleria_sandbox: Sandbox) -> No
             session.get(url)
 
 
-def test_test_connection(oleria_sandbox: Sandbox) -> None:
-    assert OleriaHook().test_connection() == (True, "A token was issued, and the API accepts it.")
-    oleria_sandbox.rotate_secret()
-    oleria_sandbox.revoke_tokens()
-    good, says = OleriaHook().test_connection()
-    assert not good
-    assert "invalid_client" in says
-
-
 def test_a_missing_field_is_named_before_any_request(
     oleria_sandbox: Sandbox, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

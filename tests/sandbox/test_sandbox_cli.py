@@ -72,6 +72,16 @@ def test_a_wrong_knob_is_named() -> None:
     assert (done.returncode, done.stderr) == (2, "error: setting rows does not take -1\n")
 
 
+def test_it_departs_from_the_contract_as_asked() -> None:
+    options = ["--port", "0", "--depart", "same-url", "--depart", "forgets"]
+    with subprocess.Popen(COMMAND + options, stdout=subprocess.PIPE, text=True) as process:
+        (assignment,) = shlex.split(_exported(process).removeprefix("export "))
+        api_url = json.loads(assignment.partition("=")[2])["host"]
+        settings = requests.get(f"{api_url}/_sandbox/settings", timeout=5).json()
+        process.terminate()
+    assert settings["departures"] == ["same-url", "forgets"]
+
+
 def test_the_fixture_sets_the_default_connection(oleria_sandbox: Sandbox) -> None:
     assert json.loads(os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"])["host"] == oleria_sandbox.api_url
     assert requests.get(f"{oleria_sandbox.api_url}/_sandbox/calls", timeout=5).json() == []

@@ -83,6 +83,25 @@ def test_headers_alone_are_added_to_the_real_answer(client: Client, download_id:
     assert client.fetch(answer.json()["url"]).headers["X-Odd"] == "yes"
 
 
+def test_the_real_answer_can_be_amended(client: Client) -> None:
+    client.sandbox.fail(
+        Fault("create", sent_as=202, fields={"status": "queued", "more": [1]}, headers={"Content-Type": None})
+    )
+    answer = client.post({"context": "identities"})
+    assert (answer.status_code, answer.json()["status"], answer.json()["more"]) == (202, "queued", [1])
+    assert client.sandbox.expected(answer.json()["id"]).row_count == 500
+    client.sandbox.fail(Fault("token", fields={"expires_in": None}))
+    assert client.mint().json().keys() == {"access_token", "token_type"}
+
+
+def test_a_file_without_its_length_comes_whole(client: Client, download_id: str) -> None:
+    client.sandbox.fail(Fault("fetch", headers={"Content-Length": None}))
+    answer = client.fetch(client.url(download_id))
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert "Content-Length" not in answer.headers
+    assert answer.content == client.sandbox.expected(download_id).path.read_bytes()
+
+
 def test_a_delay_is_waited_then_all_goes_on(client: Client, download_id: str) -> None:
     client.sandbox.fail(Fault("get", delay=0.2))
     started = time.monotonic()

@@ -1,0 +1,57 @@
+"""``airflow connections test`` and the Test button's endpoint, in real Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_oleria.sandbox import Sandbox
+
+AIRFLOW = Path(sys.executable).with_name("airflow")
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_from_the_command_line(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    connection = os.environ.pop("AIRFLOW_CONN_OLERIA_DEFAULT")
+    subprocess.run(
+        [AIRFLOW, "connections", "add", "oleria_stored", "--conn-json", connection],
+        check=True,
+        capture_output=True,
+    )
+    test = [AIRFLOW, "connections", "test", "oleria_stored"]
+    done = subprocess.run(test, check=True, capture_output=True, text=True)
+    assert "Connection success!" in done.stdout
+
+    secret = oleria_sandbox.client_secret
+    oleria_sandbox.rotate_secret()
+    done = subprocess.run(test, check=False, capture_output=True, text=True)
+    assert "Connection failed!" in done.stdout  # Airflow 2.11 exits with 0 all the same
+    assert "invalid_client: client_id or client_secret is wrong" in " ".join(done.stdout.split())
+    assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2.11 has another web server")
+@pytest.mark.usefixtures("airflow_db")
+def test_from_the_form_before_it_is_saved(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    fields = json.loads(os.environ.pop("AIRFLOW_CONN_OLERIA_DEFAULT"))
+    form = {"connection_id": "oleria_new"} | fields | {"extra": json.dumps(fields["extra"])}
+    with TestClient(create_app(apps="core")) as api:
+        answer = api.post("/api/v2/connections/test", json=form).json()
+        assert answer == {"status": True, "message": "A token was issued, and the API accepts it."}
+
+        oleria_sandbox.rotate_secret()
+        answer = api.post("/api/v2/connections/test", json=form).json()
+        assert answer["status"] is False
+        assert "invalid_client: client_id or client_secret is wrong" in answer["message"]

@@ -1,0 +1,38 @@
+"""The check as people run it: a process of its own, with a Connection from Airflow's database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_oleria.check.assumptions import ASSUMPTIONS
+from airflow_provider_oleria.sandbox import Sandbox
+
+from .leaks import leaks
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_outside_of_any_task(oleria_sandbox: Sandbox) -> None:
+    connection = os.environ.pop("AIRFLOW_CONN_OLERIA_DEFAULT")
+    airflow = Path(sys.executable).with_name("airflow")
+    subprocess.run(
+        [airflow, "connections", "add", "oleria_checked", "--conn-json", connection],
+        check=True,
+        capture_output=True,
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_oleria.check", "oleria_checked"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = sum(not item.alarming for item in ASSUMPTIONS)
+    assert f"{asked} of {asked} assumptions hold" in done.stdout
+    # At DEBUG, as conftest.py has it.
+    assert leaks(oleria_sandbox, done.stdout + done.stderr) == []
