@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+try:
+    from airflow.sdk.definitions.asset import AssetRef
+except ImportError:  # Airflow 2.11 has no references to assets
+
+    class AssetRef:  # type: ignore[no-redef]
+        """Nothing is one."""
+
+
+__all__ = ["AssetRef", "trigger_timed_out"]
+
 
 def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
     """Whether a task is resumed because Airflow's own limit for its trigger passed.

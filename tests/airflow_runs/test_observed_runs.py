@@ -1,0 +1,1 @@
+"""What Airflow, and whoever listens to it, gets to know of an export: events of assets, lineage, links, metrics, spans."""
