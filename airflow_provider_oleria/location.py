@@ -9,6 +9,9 @@ from urllib.parse import quote
 _SCHEMES: Final = {"": "file", "local": "file", "s3a": "s3", "gcs": "gs"}
 """Names that fsspec has for what all others know by one."""
 
+_PLAIN: Final = "/-._~!$&'()*+,;=:@"
+"""What a URI's path may have besides letters and digits (RFC 3986)."""
+
 
 @dataclass(frozen=True)
 class Location:
@@ -36,7 +39,7 @@ class Location:
     @property
     def uri(self) -> str:
         """Its URI, as Airflow's assets have it (AIP-60)."""
-        return f"{self.scheme}://{self.bucket}/{self.key}"
+        return f"{self.scheme}://{self.bucket}/{quote(self.key, safe=_PLAIN)}"
 
     @property
     def openlineage(self) -> tuple[str, str]:
