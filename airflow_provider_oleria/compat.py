@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 try:
@@ -13,7 +14,7 @@ except ImportError:  # Airflow 2.11 has no references to assets
         """Nothing is one."""
 
 
-__all__ = ["AssetRef", "trigger_timed_out"]
+__all__ = ["AssetRef", "lineage_is_read", "trigger_timed_out"]
 
 
 def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
@@ -23,3 +24,17 @@ def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -
     made from has not changed.
     """
     return next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error", "")).lower()
+
+
+def lineage_is_read() -> bool:
+    """Whether anybody reads what hooks report of lineage.
+
+    Airflow's collector would do for nobody as well, but takes a second to be made: it loads all providers.
+    """
+    try:
+        from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins
+    except ImportError:  # before Airflow 3.2
+        plugins_manager: Any = import_module("airflow.plugins_manager")
+        plugins_manager.initialize_hook_lineage_readers_plugins()
+        return bool(plugins_manager.hook_lineage_reader_classes)
+    return bool(get_hook_lineage_readers_plugins())

@@ -38,6 +38,10 @@ def collect(hook: BaseHook, *, read: str = "", written: str = "") -> None:
     with harmless("Collecting lineage"):
         from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
+        from airflow_provider_oleria.compat import lineage_is_read
+
+        if not lineage_is_read():
+            return
         collector = get_hook_lineage_collector()
         if read:
             collector.add_input_asset(context=hook, uri=read)
