@@ -103,15 +103,7 @@ def test_a_test_passes(block: Block, here: Callable[[Block], str], tmp_path: Pat
         file.parent.mkdir(exist_ok=True)
         file.write_text(code)
     answer = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "airflow_provider_oleria.sandbox.pytest_plugin",
-            tmp_path,
-        ],
+        [sys.executable, "-m", "pytest", "-q", "-p", "airflow_provider_oleria.sandbox.pytest_plugin", tmp_path],
         env={**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags")},
         cwd=tmp_path,  # nothing from this repository
         capture_output=True,
