@@ -295,14 +295,14 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]
 def set_up_stats() -> None:
     from airflow.providers.common.compat.sdk import Stats
 
-    if AIRFLOW_V_3_0_PLUS:
+    try:
         from airflow.sdk.observability.metrics import stats_utils
-
-        Stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
-    else:
-        type(Stats).instance = None
+    except ImportError:  # before Airflow 3.2 it sets itself up when it is first used
+        Stats.instance = None
         del type(Stats).factory
         type(Stats).__init__(Stats)
+    else:
+        Stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
 
 
 @pytest.fixture
