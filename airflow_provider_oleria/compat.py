@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
+
+try:
+    from airflow.sdk.definitions.asset import AssetRef
+except ImportError:  # Airflow 2.11 has no references to assets
+
+    class AssetRef:  # type: ignore[no-redef]
+        """Nothing is one."""
+
+
+__all__ = ["AssetRef", "lineage_is_read", "read_connections_outside_tasks", "trigger_timed_out"]
 
 
 def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
@@ -22,3 +33,17 @@ def read_connections_outside_tasks() -> None:
     From Airflow 3.1 on, a process that is not known to be Airflow's own finds those in its environment alone.
     """
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+
+
+def lineage_is_read() -> bool:
+    """Whether anybody reads what hooks report of lineage.
+
+    Airflow's collector would do for nobody as well, but takes a second to be made: it loads all providers.
+    """
+    try:
+        from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins
+    except ImportError:  # before Airflow 3.2
+        plugins_manager: Any = import_module("airflow.plugins_manager")
+        plugins_manager.initialize_hook_lineage_readers_plugins()
+        return bool(plugins_manager.hook_lineage_reader_classes)
+    return bool(get_hook_lineage_readers_plugins())

@@ -185,6 +185,26 @@ def checked_sorts(sort_by: Any) -> list[dict[str, Any]]:
     return _checked_list("sort_by", sort_by, _checked_sort)
 
 
+def in_words(filter_by: Any, sort_by: Any) -> str:
+    """What is asked for, for people: `` where department eq Engineering, sorted by createdAt desc``.
+
+    :param filter_by: filters.
+    :param sort_by: sort orders.
+    :raises OleriaInputError: as :func:`checked_filters` and :func:`checked_sorts`.
+    """
+    filters = [
+        " ".join([item["field"], item["filterType"], _first_values(item["values"])]).rstrip()
+        for item in checked_filters(filter_by)
+    ]
+    sorts = [f"{item['field']} {item['sortType']}" for item in checked_sorts(sort_by)]
+    where = f" where {' and '.join(filters)}" if filters else ""
+    return where + (f", sorted by {', '.join(sorts)}" if sorts else "")
+
+
+def _first_values(values: list[Any]) -> str:
+    return ", ".join(str(value) for value in values[:3]) + (", …" if len(values) > 3 else "")
+
+
 def _checked_list(name: str, items: Any, check: Callable[[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
     if is_unrendered(items):
         return items  # type: ignore[no-any-return]  # a template or an XCom, checked once it is rendered

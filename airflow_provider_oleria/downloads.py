@@ -18,6 +18,7 @@ from airflow_provider_oleria.criteria import Filter, Sort
 from airflow_provider_oleria.errors import OleriaInputError
 
 __all__ = [
+    "Column",
     "DataContext",
     "DownloadRequest",
     "DownloadStatus",
@@ -227,6 +228,18 @@ class SaveOptions:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a saved file.
+
+    :param name: as in the CSV's header.
+    :param type: as in ``column_types``; ``None`` in a CSV, where all is text.
+    """
+
+    name: str
+    type: str | None = None
+
+
+@dataclass(frozen=True)
 class SavedDownload:
     """An export that stands at its destination.
 
@@ -238,6 +251,7 @@ class SavedDownload:
     :param row_count: CSV records received, the header not counted.
     :param sha256: of the file at the destination, hexadecimal.
     :param source_sha256: of the CSV as received.
+    :param columns: of the file at the destination.
     """
 
     download_id: str
@@ -248,7 +262,10 @@ class SavedDownload:
     row_count: int
     sha256: str
     source_sha256: str
+    columns: tuple[Column, ...] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as a plain dict: what the operators return."""
-        return asdict(self)
+        """The same, without the columns, as a plain dict: what the operators return."""
+        result = asdict(self)
+        del result["columns"]
+        return result

@@ -6,6 +6,15 @@ from typing import Any
 
 from airflow_provider_oleria import __version__
 
+# Under both names: Airflow 2.11 reads the one, Airflow 3 the other.
+_ASSET_URIS = [
+    {
+        "schemes": ["oleria"],
+        "handler": "airflow_provider_oleria.lineage.sanitize_uri",
+        "to_openlineage_converter": "airflow_provider_oleria.lineage.asset_to_openlineage",
+    }
+]
+
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's metadata, valid against Airflow's ``provider_info.schema.json``."""
@@ -31,6 +40,12 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.download"]}
         ],
+        "extra-links": [
+            "airflow_provider_oleria.links.download.OleriaLink",
+            "airflow_provider_oleria.links.download.SavedFileLink",
+        ],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,
         "connection-types": [
             {
                 "connection-type": "oleria",

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_oleria import lineage, metrics
 from airflow_provider_oleria.api import conversation
 from airflow_provider_oleria.connection import Settings, read_settings
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
+from airflow_provider_oleria.location import Location
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
     from requests_oauthlib import OAuth2Session
 
     from airflow_provider_oleria.api.client import AsyncClient, Client
+    from airflow_provider_oleria.api.conversation import Conversation
+
+T = TypeVar("T")
 
 _TEST_TIMEOUT: Final = 15.0
 """Longest silence, in seconds, that somebody who has pressed *Test* sits through."""
@@ -80,6 +86,14 @@ class OleriaHook(BaseHook):
         """
         return self._settings.api_url, self._settings.client_id
 
+    def context_uri(self, data_context: str) -> str:
+        """A data context as the URI of an asset: ``oleria://<host of the API URL>/<data context>``.
+
+        :param data_context: its API name, or a ``DataContext``.
+        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        """
+        return lineage.context_uri(self._settings.api_url, data_context)
+
     def create_download(
         self,
         data_context: str,
@@ -94,7 +108,11 @@ class OleriaHook(BaseHook):
         :return: the download's id and status.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
-        return self._client.run(conversation.create(data_context, filter_by, sort_by))
+        with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
+            request = self._run(conversation.create(data_context, filter_by, sort_by))
+            span.set_attribute("oleria.download_id", request.id)
+        lineage.collect(self, read=self.context_uri(data_context))
+        return request
 
     def get_download(self, download_id: str) -> DownloadRequest:
         """Ask where an export stands, once.
@@ -104,7 +122,7 @@ class OleriaHook(BaseHook):
             valid for 5 minutes).
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
-        return self._masked(self._client.run(conversation.get(download_id)))
+        return self._masked(self._run(conversation.get(download_id)))
 
     def wait_for_download(
         self,
@@ -125,16 +143,11 @@ class OleriaHook(BaseHook):
         :raises OleriaTimeoutError: the deadline passed.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
-        return self._masked(
-            self._client.run(
-                conversation.wait(
-                    download_id,
-                    poll_interval=poll_interval,
-                    max_poll_interval=max_poll_interval,
-                    deadline=deadline,
-                )
-            )
+        wait = conversation.wait(
+            download_id, poll_interval=poll_interval, max_poll_interval=max_poll_interval, deadline=deadline
         )
+        with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
+            return self._masked(self._run(wait))
 
     def save_download(
         self,
@@ -166,10 +179,18 @@ class OleriaHook(BaseHook):
             return request.url
 
         path = self.check_destination(destination, options)
-        done = transfer(fresh_url, path, self._settings, options)
+        about = {"download_id": download_id, "destination": str(path)}
+        started = time.monotonic()
+        with metrics.step(metrics.SAVE, self.oleria_conn_id, **about) as span:
+            done = transfer(fresh_url, path, self._settings, options)
+            span.set_attributes({"oleria.rows": done.row_count, "oleria.bytes": done.size_bytes})
+        metrics.count(metrics.SAVED_BYTES, done.size_bytes, oleria_conn_id=self.oleria_conn_id)
+        metrics.count(metrics.SAVED_ROWS, done.row_count, oleria_conn_id=self.oleria_conn_id)
+        lineage.collect(self, written=Location.of(str(path)).uri)
         self.log.info(
-            "Saved download %s to %s: %d rows, %d bytes, sha256 %s.",
-            *(download_id, path, done.row_count, done.size_bytes, done.sha256),
+            "Saved download %s to %s in %.1f s: %d rows, %d bytes, sha256 %s.",
+            *(download_id, path, time.monotonic() - started),
+            *(done.row_count, done.size_bytes, done.sha256),
         )
         return SavedDownload(
             download_id=download_id,
@@ -180,6 +201,7 @@ class OleriaHook(BaseHook):
             row_count=done.row_count,
             sha256=done.sha256,
             source_sha256=done.source_sha256,
+            columns=done.columns,
         )
 
     def check_destination(
@@ -201,7 +223,7 @@ class OleriaHook(BaseHook):
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
         async with await self._async_client() as client:
-            return await client.run(conversation.get(download_id))
+            return await client.run(self._counted(conversation.get(download_id)))
 
     async def await_download(
         self,
@@ -212,15 +234,18 @@ class OleriaHook(BaseHook):
         deadline: float | None,
     ) -> DownloadRequest:
         """As :meth:`wait_for_download`, from an event loop."""
-        async with await self._async_client() as client:
-            return await client.run(
-                conversation.wait(
-                    download_id,
-                    poll_interval=poll_interval,
-                    max_poll_interval=max_poll_interval,
-                    deadline=deadline,
-                )
-            )
+        wait = conversation.wait(
+            download_id, poll_interval=poll_interval, max_poll_interval=max_poll_interval, deadline=deadline
+        )
+        with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
+            async with await self._async_client() as client:
+                return await client.run(self._counted(wait))
+
+    def _run(self, said: Conversation[T]) -> T:
+        return self._client.run(self._counted(said))
+
+    def _counted(self, said: Conversation[T]) -> Conversation[T]:
+        return metrics.rate_limits_counted(said, self.oleria_conn_id)
 
     @cached_property
     def _settings(self) -> Settings:
@@ -231,7 +256,7 @@ class OleriaHook(BaseHook):
     def _client(self) -> Client:
         from airflow_provider_oleria.api.client import Client
 
-        return Client(self._settings, self._reread, _mask)
+        return Client(self._settings, self._reread, _minted)
 
     def _reread(self) -> Settings:
         del self._settings
@@ -240,7 +265,7 @@ class OleriaHook(BaseHook):
     async def _async_client(self) -> AsyncClient:
         # The libraries below it take a while to load, which is no work for an event loop.
         client = await asyncio.to_thread(_import_client)
-        return client(await self._aread(), self._aread, _mask)
+        return client(await self._aread(), self._aread, _minted)
 
     async def _aread(self) -> Settings:
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -278,6 +303,11 @@ def _guarded(settings: Settings) -> Settings:
     _mask(settings.client_secret)
     _mask(quote_plus(settings.client_secret))
     return settings
+
+
+def _minted(token: str) -> None:
+    _mask(token)
+    metrics.count(metrics.TOKEN_MINTED)
 
 
 def _mask(secret: str) -> None:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_oleria import lineage, metrics
 from airflow_provider_oleria.api.conversation import export_body
-from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
-from airflow_provider_oleria.downloads import DataContext, DownloadRequest, DownloadStatus, SaveOptions
+from airflow_provider_oleria.assets import describe_outlets
+from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
+from airflow_provider_oleria.downloads import (
+    DataContext,
+    DownloadRequest,
+    DownloadStatus,
+    SavedDownload,
+    SaveOptions,
+)
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.links.download import OleriaLink, SavedFileLink
 from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
@@ -26,6 +36,10 @@ class _SavingOperator(BaseOperator):
     """What the two operators that save a file have in common."""
 
     ui_color = "#e6ecff"
+    operator_extra_links = (OleriaLink(), SavedFileLink())
+
+    data_context: Any = None
+    _saved: SavedDownload | None = None
 
     def __init__(
         self,
@@ -76,6 +90,21 @@ class _SavingOperator(BaseOperator):
                 yield
         finally:
             self._at_work = False
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """What OpenLineage, where it is installed, is told when the task has ended.
+
+        :param task_instance: Airflow's.
+        """
+        read = self.hook.context_uri(self.data_context) if self.data_context else None
+        return lineage.operator_lineage(read, self._saved)
+
+    def _save(self, context: Context, download_id: str) -> dict[str, Any]:
+        saved = self.hook.save_download(download_id, self.destination, self.save_options)
+        data_context = str(self.data_context) if self.data_context else None
+        self._saved = replace(saved, data_context=data_context)
+        describe_outlets(context, self.outlets, self._saved)
+        return self._saved.as_dict()
 
 
 class OleriaDownloadOperator(_SavingOperator):
@@ -165,16 +194,19 @@ class OleriaDownloadOperator(_SavingOperator):
                 return self._delivered(context, self._result(export.request.id, export.request.status))
             with self._memory(context).while_useful():
                 if export.request.status is not DownloadStatus.COMPLETED:
-                    self._wait(export.request.id, deadline=export.created_at + self.timeout)
-                return self._finish(context, export.request.id)
+                    self._wait(export)
+                return self._finish(context, export.request.id, export.created_at)
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+    def execute_complete(
+        self, context: Context, event: Any, created_at: float | None = None
+    ) -> dict[str, Any]:
         """Resume after the deferral: check what the trigger reports, and save from a fresh URL.
 
         :param event: the trigger's event.
+        :param created_at: when the export was started, in epoch seconds.
         """
         with self._working(), self._memory(context).while_useful():
-            return self._finish(context, completed_download(event))
+            return self._finish(context, completed_download(event), created_at)
 
     def on_kill(self) -> None:
         """Log what is known, and end the work."""
@@ -189,9 +221,13 @@ class OleriaDownloadOperator(_SavingOperator):
         what = self.data_context, self.filter_by, self.sort_by
         mark = fingerprint(self.hook.account, export_body(*what))
         found = memory.recall(mark, self.reattach_window, self.hook.get_download)
-        return found or memory.keep(self.hook.create_download(*what), mark)
+        if found:
+            metrics.count(metrics.REATTACHED, oleria_conn_id=self.oleria_conn_id)
+            return found
+        return memory.keep(self.hook.create_download(*what), mark)
 
-    def _wait(self, download_id: str, deadline: float) -> None:
+    def _wait(self, export: StartedExport) -> None:
+        deadline = export.created_at + self.timeout
         limits: dict[str, Any] = {
             "poll_interval": self.poll_interval,
             "max_poll_interval": self.max_poll_interval,
@@ -200,18 +236,24 @@ class OleriaDownloadOperator(_SavingOperator):
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:
             self.defer(
-                trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, **limits),
+                trigger=OleriaDownloadTrigger(export.request.id, self.oleria_conn_id, **limits),
                 method_name="execute_complete",
+                kwargs={"created_at": export.created_at},
                 timeout=trigger_timeout(deadline),
             )
-        self.hook.wait_for_download(download_id, **limits)
+        self.hook.wait_for_download(export.request.id, **limits)
 
-    def _finish(self, context: Context, download_id: str) -> dict[str, Any]:
+    def _finish(self, context: Context, download_id: str, created_at: float | None) -> dict[str, Any]:
         self._known = DownloadRequest(download_id, DownloadStatus.COMPLETED)
+        self.log.info(
+            "The export of %s%s is complete%s.",
+            self.data_context,
+            in_words(self.filter_by, self.sort_by),
+            f", {time.time() - created_at:.0f} s after its start" if created_at else "",
+        )
         if self.destination is None:
             return self._delivered(context, self._result(download_id, DownloadStatus.COMPLETED))
-        saved = self.hook.save_download(download_id, self.destination, self.save_options)
-        return self._delivered(context, {**saved.as_dict(), "data_context": str(self.data_context)})
+        return self._delivered(context, self._save(context, download_id))
 
     def _delivered(self, context: Context, result: dict[str, Any]) -> dict[str, Any]:
         self._memory(context).forget()
@@ -243,5 +285,4 @@ class OleriaSaveDownloadOperator(_SavingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Save it."""
         with self._working():
-            saved = self.hook.save_download(self.download_id, self.destination, self.save_options)
-            return saved.as_dict()
+            return self._save(context, self.download_id)

@@ -100,6 +100,16 @@ def converts(path: str) -> bool:
     return bool(_suffix(path))
 
 
+def column_type(path: str, column: str, options: SaveOptions) -> str | None:
+    """The type of a column in the destination's format; ``None`` in a CSV, where all is text.
+
+    :param path: the destination.
+    :param column: its name.
+    :param options: for the format.
+    """
+    return (options.column_types or {}).get(column, "string") if _suffix(path) == _PARQUET else None
+
+
 def _suffix(path: str) -> str:
     known = (_CSV_GZ, _CSV_ZST, _PARQUET)
     return next((suffix for suffix in known if path.lower().endswith(suffix)), "")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaGateError
+from airflow_provider_oleria.transfer.header import Header
 
 
 class Gates:
@@ -19,39 +17,28 @@ class Gates:
 
     def __init__(self, options: SaveOptions) -> None:
         self._options = options
-        header_matters = options.required_columns is not None or options.expected_columns is not None
-        self._head: bytes | None = b"" if header_matters else None
+        self.header = Header()
 
     def add(self, chunk: bytes) -> None:
         """The next chunk of the CSV."""
-        if self._head is None:
-            return
-        self._head += chunk
-        end = self._head.find(b"\n")
-        while end >= 0 and self._head.count(b'"', 0, end) % 2:  # a newline within a quoted name
-            end = self._head.find(b"\n", end + 1)
-        if end >= 0:
-            self._check_header(self._head[:end])
+        if self.header.add(chunk):
+            self._check_header()
 
     def finish(self, row_count: int) -> None:
         """The end of the CSV, with as many rows."""
-        if self._head is not None:
-            self._check_header(self._head)
+        if self.header.finish():
+            self._check_header()
         least = self._options.min_rows
         if least is not None and row_count < least:
             raise _closed("min_rows", f"at least {least:,} rows", f"{row_count:,}")
 
-    def _check_header(self, head: bytes) -> None:
-        self._head = None
-        try:
-            columns = next(csv.reader(io.StringIO(head.decode("utf-8-sig", "replace"), newline="")), [])
-        except csv.Error:
-            columns = []  # no header a gate could hold for
+    def _check_header(self) -> None:
+        columns = self.header.columns
         required, expected = self._options.required_columns, self._options.expected_columns
         found = ", ".join(columns) or "no columns"
         if not set(required or ()) <= set(columns):
             raise _closed("required_columns", ", ".join(required or ()), found)
-        if expected is not None and list(expected) != columns:
+        if expected is not None and tuple(expected) != columns:
             raise _closed("expected_columns", ", ".join(expected), found)
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_oleria.connection import Settings
-from airflow_provider_oleria.downloads import SaveOptions
+from airflow_provider_oleria.downloads import Column, SaveOptions
 from airflow_provider_oleria.errors import OleriaObjectChangedError
 from airflow_provider_oleria.redact import guard_library_logs
 from airflow_provider_oleria.transfer.aside import Aside
 from airflow_provider_oleria.transfer.content_encoding import decoded
 from airflow_provider_oleria.transfer.destination import check_writable, publication, resolved
-from airflow_provider_oleria.transfer.formats import check_options, converts, writer_for
+from airflow_provider_oleria.transfer.formats import check_options, column_type, converts, writer_for
 from airflow_provider_oleria.transfer.gates import Gates
 from airflow_provider_oleria.transfer.progress import reported
 from airflow_provider_oleria.transfer.rows import RecordCounter
@@ -36,6 +36,7 @@ class Transferred:
     row_count: int
     sha256: str
     source_sha256: str
+    columns: tuple[Column, ...]
 
 
 def transfer(
@@ -92,7 +93,10 @@ def _transfer(
         gates.finish(records.rows)
         writer.close()
         published = written if converted else received
-        return Transferred(published.size, records.rows, published.sha256, received.sha256)
+        columns = tuple(
+            Column(name, column_type(str(destination), name, options)) for name in gates.header.columns
+        )
+        return Transferred(published.size, records.rows, published.sha256, received.sha256, columns)
 
 
 class _Digest:

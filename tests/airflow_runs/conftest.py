@@ -160,15 +160,16 @@ def _name(task_id: str, map_index: int) -> str:
 
 def _value(stored: Any) -> Any:
     value = json.loads(stored) if isinstance(stored, str | bytes) else stored
-    return json.loads(value) if isinstance(value, str) and value[:1] in '{["' else value
+    return json.loads(value) if isinstance(value, str) and value and value[0] in '{["' else value
 
 
 def _register(dag: DAG) -> None:
-    """Airflow 3 runs only what it has parsed from a bundle and stored."""
+    """Airflow 3 runs only what it has parsed from a bundle and stored; 2.11 any DAG, but without its assets."""
     try:
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     except ImportError:
-        return  # Airflow 2.11 runs any DAG object
+        dag.sync_to_db()
+        return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     DagBundlesManager().sync_bundles_to_db()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_oleria.criteria import OPERATORS, checked_filters, checked_sorts
+from airflow_provider_oleria.criteria import OPERATORS, checked_filters, checked_sorts, in_words
 from airflow_provider_oleria.downloads import Filter, Sort
 
 METHODS = {
@@ -165,3 +165,12 @@ def test_datetimes_are_sent_in_utc_and_naive_ones_refused() -> None:
     )["values"] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]
     with pytest.raises(ValueError, match="time zone"):
         Filter.timestamp("at").gt(datetime(2026, 1, 1))
+
+
+def test_what_is_asked_for_can_be_said_in_words() -> None:
+    filters = [Filter.string("name").in_("a", "b", "c", "d"), Filter.timestamp("lastUsedAt").is_null()]
+
+    assert in_words(filters, [Sort.asc("name"), Sort.desc("createdAt")]) == (
+        " where name in a, b, c, … and lastUsedAt isNull, sorted by name asc, createdAt desc"
+    )
+    assert in_words(None, None) == ""

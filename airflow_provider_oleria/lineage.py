@@ -1,0 +1,115 @@
+"""Where the data comes from and where it goes: for OpenLineage, and for Airflow's own collector.
+
+In OpenLineage an Oleria data context is a dataset of its own: the tenant (``oleria://<host of the API URL>``) is the
+namespace, the data context the name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_oleria.harmless import harmless
+from airflow_provider_oleria.location import Location
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from airflow.providers.common.compat.sdk import Asset, BaseHook
+
+    from airflow_provider_oleria.downloads import SavedDownload
+
+
+def context_uri(api_url: str, data_context: str) -> str:
+    """A data context of a tenant as the URI of an asset.
+
+    :param api_url: the tenant's.
+    :param data_context: its API name.
+    """
+    return f"oleria://{urlsplit(api_url).netloc}/{data_context}"
+
+
+def collect(hook: BaseHook, *, read: str = "", written: str = "") -> None:
+    """Tell Airflow's hook lineage collector what a hook has read or written.
+
+    :param hook: which.
+    :param read: URI of an asset.
+    :param written: likewise.
+    """
+    with harmless("Collecting lineage"):
+        from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+
+        from airflow_provider_oleria.compat import lineage_is_read
+
+        if not lineage_is_read():
+            return
+        collector = get_hook_lineage_collector()
+        if read:
+            collector.add_input_asset(context=hook, uri=read)
+        if written:
+            collector.add_output_asset(context=hook, uri=written)
+
+
+def operator_lineage(read: str | None, saved: SavedDownload | None) -> Any:
+    """What OpenLineage is told about a task of this package. Only OpenLineage calls for it, so it is installed.
+
+    :param read: URI of the data context, where it is known.
+    :param saved: the file, where one was saved.
+    :return: an ``OperatorLineage``.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    return OperatorLineage(
+        inputs=[_context_dataset(read)] if read else [],
+        outputs=[_file_dataset(saved)] if saved else [],
+    )
+
+
+def asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset:
+    """An asset ``oleria://…`` as OpenLineage calls it: Airflow's providers manager knows this function.
+
+    :param asset: the asset.
+    :param lineage_context: the hook it was collected from.
+    """
+    return _context_dataset(asset.uri)
+
+
+def sanitize_uri(uri: SplitResult) -> SplitResult:
+    """Check an asset's URI ``oleria://<host>/<data context>``: Airflow's providers manager knows this function.
+
+    :raises ValueError: it names no tenant or no data context.
+    """
+    if not uri.netloc or not uri.path.strip("/"):
+        raise ValueError(
+            f"an asset of Oleria is oleria://<host of the API URL>/<data context>, not {uri.geturl()!r}"
+        )
+    return uri
+
+
+def _context_dataset(uri: str) -> Dataset:
+    from airflow.providers.common.compat.openlineage.facet import Dataset
+
+    parts = urlsplit(uri)
+    return Dataset(namespace=f"oleria://{parts.netloc}", name=parts.path.lstrip("/"))
+
+
+def _file_dataset(saved: SavedDownload) -> Dataset:
+    from airflow.providers.common.compat.openlineage import facet
+
+    namespace, name = Location.of(saved.path).openlineage
+    return facet.OutputDataset(
+        namespace=namespace,
+        name=name,
+        facets={
+            "schema": facet.SchemaDatasetFacet(
+                fields=[
+                    facet.SchemaDatasetFacetFields(name=column.name, type=column.type)
+                    for column in saved.columns
+                ]
+            )
+        },
+        outputFacets={
+            "outputStatistics": facet.OutputStatisticsOutputDatasetFacet(
+                rowCount=saved.row_count, size=saved.size_bytes, fileCount=1
+            )
+        },
+    )

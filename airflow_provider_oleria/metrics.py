@@ -1,0 +1,104 @@
+"""Every metric and span of this package: what they are called, and how they get to Airflow.
+
+Metrics go through Airflow's ``Stats``, spans through the OpenTelemetry API, which does nothing unless somebody has set
+it up: Airflow has from 3.2 on, with ``[traces] otel_on``. The table of all names is in ``docs/observability.md``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from airflow_provider_oleria.api.conversation import Conversation, Pause
+from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.harmless import harmless
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+T = TypeVar("T")
+
+CREATE: Final = "oleria.create"
+WAIT: Final = "oleria.wait"
+SAVE: Final = "oleria.save"
+"""The steps of an export. Each has ``.succeeded`` and ``.failed`` (counters), ``.duration`` (timer), and a span."""
+
+REATTACHED: Final = "oleria.reattached"
+SAVED_BYTES: Final = "oleria.save.bytes"
+SAVED_ROWS: Final = "oleria.save.rows"
+TOKEN_MINTED: Final = "oleria.token.minted"  # noqa: S105  # no password
+RATE_LIMITED: Final = "oleria.api.rate_limited"
+
+
+def count(name: str, by: int = 1, **tags: str) -> None:
+    """Add to a counter.
+
+    :param name: one of this module's.
+    :param by: how many.
+    :param tags: for a backend that has tags; others get the bare name.
+    """
+    with harmless("Counting a metric"):
+        from airflow.providers.common.compat.sdk import Stats
+
+        Stats.incr(name, by, tags=tags)
+
+
+@contextmanager
+def step(name: str, oleria_conn_id: str, **about: str) -> Iterator[Span]:
+    """Take the time of a step of an export, count how it ends, and trace it.
+
+    No error's text or traceback goes into the span: its type is enough there, the text is in the log.
+
+    :param name: ``CREATE``, ``WAIT`` or ``SAVE``.
+    :param oleria_conn_id: the Connection it is done with: a tag of each metric, an attribute of the span.
+    :param about: further attributes of the span, in the namespace ``oleria.``.
+    :return: the span, for what is known later.
+    """
+    from opentelemetry import trace
+
+    attributes = {"oleria.conn_id": oleria_conn_id} | {f"oleria.{key}": value for key, value in about.items()}
+    started = time.monotonic()
+    with trace.get_tracer(__name__).start_as_current_span(
+        name, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield span
+        except Exception as problem:
+            kind = type(problem).__name__
+            span.set_status(trace.StatusCode.ERROR, kind)
+            count(f"{name}.failed", oleria_conn_id=oleria_conn_id, error=kind)
+            raise
+    count(f"{name}.succeeded", oleria_conn_id=oleria_conn_id)
+    _take(f"{name}.duration", time.monotonic() - started, oleria_conn_id=oleria_conn_id)
+
+
+def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> Conversation[T]:
+    """The same conversation; whenever the API has answered 429, that is counted.
+
+    :param conversation: what is said to the API.
+    :param oleria_conn_id: the Connection it is said with: a tag of the metric.
+    """
+    go_on: Any = conversation.send
+    answer: Any = None
+    while True:
+        try:
+            step = go_on(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
+        if isinstance(step, Pause) and step.for_all:
+            count(RATE_LIMITED, oleria_conn_id=oleria_conn_id)
+        try:
+            go_on, answer = conversation.send, (yield step)
+        except OleriaError as problem:
+            go_on, answer = conversation.throw, problem
+
+
+def _take(name: str, seconds: float, **tags: str) -> None:
+    with harmless("Taking a time"):
+        from airflow.providers.common.compat.sdk import Stats
+
+        # As a timedelta: Airflow's versions do not agree on the unit of a number.
+        Stats.timing(name, timedelta(seconds=seconds), tags=tags)
