@@ -372,7 +372,7 @@ def test_a_failed_step_says_what_kind_of_error_it_was(
     run = run_dag(dag)
 
     assert run.states == {"export": "failed"}
-    assert "oleria.create.failed,error=OleriaForbiddenError,oleria_conn_id=oleria_default:1|c" in metrics()
+    assert "oleria.create.failed,oleria_conn_id=oleria_default,error=OleriaForbiddenError:1|c" in metrics()
     (span,) = spans()
     assert not span.status.is_ok
     assert span.status.description == "OleriaForbiddenError"
