@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,14 @@ CONNECT_TIMEOUT: Final = 10.0
 
 DEFAULT_TIMEOUT: Final = 60.0
 
-_WHERE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
+WHERE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
+"""Where the values of a Connection are shown."""
+
+GIVEN_TWICE: Final = (
+    "Connection %r has a %s in its form and another one in its extra. The extra's is used: remove it there."
+)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,11 +88,14 @@ def read_settings(
         if value is not None and not isinstance(value, str):
             problems.append(f"extra {name!r} must be a string")
             return ""
+        if value and stand_in and value != stand_in:
+            # The form shows the stand-in, so somebody may have changed that and wonder.
+            log.warning(GIVEN_TWICE, conn_id, name)
         return (value or stand_in or "").strip()
 
     def required(value: str, what: str) -> str:
         if not value:
-            problems.append(f"{what} is missing ({_WHERE})")
+            problems.append(f"{what} is missing ({WHERE})")
         return value
 
     def checked(reader: Any, *arguments: Any) -> Any:

@@ -265,7 +265,8 @@ class SavedDownload:
     columns: tuple[Column, ...] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, without the columns, as a plain dict: what the operators return."""
+        """The same as a plain dict, without the columns and what is not known: what the operators return."""
         result = asdict(self)
         del result["columns"]
-        return result
+        # Each key is an XCom of its own, and Airflow 3.0 cannot store None as one.
+        return {name: value for name, value in result.items() if value is not None}

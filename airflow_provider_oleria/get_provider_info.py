@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_oleria import __version__
+from airflow_provider_oleria import __version__, connection_form
 
 # Under both names: Airflow 2.11 reads the one, Airflow 3 the other.
 _ASSET_URIS = [
@@ -51,6 +51,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "oleria",
                 "hook-class-name": "airflow_provider_oleria.hooks.oleria.OleriaHook",
                 "hook-name": "Oleria",
+                **connection_form.metadata(),
             }
         ],
     }

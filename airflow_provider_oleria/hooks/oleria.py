@@ -12,7 +12,7 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria import lineage, metrics
+from airflow_provider_oleria import connection_form, lineage, metrics
 from airflow_provider_oleria.api import conversation
 from airflow_provider_oleria.connection import Settings, read_settings
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
@@ -49,6 +49,16 @@ class OleriaHook(BaseHook):
     def __init__(self, oleria_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.oleria_conn_id = oleria_conn_id
+
+    @staticmethod
+    def get_connection_form_widgets() -> dict[str, Any]:
+        """The extras as fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
+        return connection_form.widgets()
+
+    @staticmethod
+    def get_ui_field_behaviour() -> dict[str, Any]:
+        """The standard fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
+        return connection_form.field_behaviour()
 
     def get_conn(self) -> OAuth2Session:
         """An authorised ``OAuth2Session`` for anything else the API offers.

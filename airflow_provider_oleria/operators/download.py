@@ -266,7 +266,7 @@ class OleriaDownloadOperator(_SavingOperator):
 class OleriaSaveDownloadOperator(_SavingOperator):
     """Saves a completed export: the last step of :class:`OleriaDownloadOperator` alone.
 
-    Returns the same dict; ``data_context`` is ``None``, since the API does not tell it.
+    Returns the same dict without ``data_context``, since the API does not tell it.
 
     :param download_id: the completed export, such as ``create.output["download_id"]``. (templated)
     :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. (templated)

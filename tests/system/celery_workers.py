@@ -60,9 +60,10 @@ def test_nightly_export_on_two_celery_workers(
             "AIRFLOW_VAR_OLERIA_EXPORT_ROOT": lake.as_uri(),
         }
         workers = {name: [*WORKER, f"{name}@%h"] for name in ("worker-1", "worker-2")}
-        cluster = Cluster(folder / "celery", postgres, EXAMPLES, connection, settings, workers)
+        cluster = Cluster(folder / "celery", postgres, EXAMPLES, settings, workers)
         try:
             cluster.start()
+            cluster.add_connection(connection)
             run_id = until(lambda: cluster.rows(RUNS, NIGHTLY), "the scheduler starts last night's run")[0][0]
             until(lambda: succeeded(cluster, run_id), "all tasks have succeeded")
             (manifest,) = lake.glob("ds=*/manifest.json")

@@ -29,7 +29,6 @@ class Cluster:
     :param home: its folder.
     :param postgres: where its database is.
     :param dags: the folder of its DAG files.
-    :param connection: the Connection ``oleria_default``, as JSON.
     :param settings: more of its environment.
     :param more: more components: name and command line.
     """
@@ -39,16 +38,15 @@ class Cluster:
         home: Path,
         postgres: Postgres,
         dags: Path,
-        connection: str,
         settings: dict[str, str],
         more: dict[str, list[str]] | None = None,
     ) -> None:
         self.home = home
         self.postgres = postgres
         self.database = home.name
-        self._connection = connection
         self._commands = COMPONENTS | (more or {})
         self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
         self._api = requests.Session()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
@@ -63,11 +61,10 @@ class Cluster:
             "AIRFLOW__CORE__PARALLELISM": "32",
             "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self._port}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(os.urandom(32)).decode(),
             "AIRFLOW__API__PORT": str(self._port),
-            "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{self._port}",
+            "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API_AUTH__JWT_SECRET": os.urandom(32).hex(),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(self.database),
@@ -102,7 +99,6 @@ class Cluster:
         until(self._is_healthy, "Airflow is healthy")
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
-        self._ask("POST", "/connections", {"connection_id": "oleria_default", **self._fields()})
 
     def close(self) -> None:
         self._ending.set()
@@ -120,15 +116,25 @@ class Cluster:
 
     # -- what a user does ---------------------------------------------------------------------------------------
 
+    def login(self) -> tuple[str, str]:
+        """The one user there is, and the password Airflow has made up for it."""
+        passwords = json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
+        return "admin", passwords["admin"]
+
     def trigger(self, dag_id: str, run_id: str) -> None:
         until(lambda: self._knows(dag_id), f"DAG {dag_id} is parsed")
         self._ask("POST", f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
 
+    def add_connection(self, connection: str, conn_id: str = "oleria_default") -> None:
+        """Make a Connection.
+
+        :param connection: its fields, as JSON.
+        :param conn_id: its id.
+        """
+        self._ask("POST", "/connections", _body(connection, conn_id))
+
     def change_connection(self, connection: str) -> None:
-        self._connection = connection
-        self._ask(
-            "PATCH", "/connections/oleria_default", {"connection_id": "oleria_default", **self._fields()}
-        )
+        self._ask("PATCH", "/connections/oleria_default", _body(connection, "oleria_default"))
 
     def mark_failed(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
         where = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
@@ -142,6 +148,13 @@ class Cluster:
 
     def rows(self, query: str, *parameters: Any) -> Sequence[tuple[Any, ...]]:
         return self.postgres.rows(self.database, query, *parameters)
+
+    def connection(self, conn_id: str) -> dict[str, Any]:
+        """A Connection as the database keeps it, decrypted."""
+        path = self.home / "connections.json"
+        export = [AIRFLOW, "connections", "export", "--file-format", "json", path]
+        subprocess.run(export, check=True, env=self.environment, capture_output=True)
+        return json.loads(path.read_text())[conn_id]
 
     def written(self) -> dict[str, str]:
         """Every text Airflow has left anywhere: its logs, and its database."""
@@ -172,16 +185,12 @@ class Cluster:
                 if process.poll() is not None and not self._ending.is_set():
                     self._start(name)
 
-    def _fields(self) -> dict[str, Any]:
-        fields = json.loads(self._connection)
-        return {**fields, "extra": json.dumps(fields["extra"])}
-
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        base = f"http://127.0.0.1:{self._port}"
         if "Authorization" not in self._api.headers:
-            token = self._api.get(f"{base}/auth/token", timeout=10).json()["access_token"]
+            who = dict(zip(("username", "password"), self.login(), strict=True))
+            token = self._api.post(f"{self.url}/auth/token", json=who, timeout=10).json()["access_token"]
             self._api.headers["Authorization"] = f"Bearer {token}"
-        answer = self._api.request(method, f"{base}/api/v2{path}", json=body, timeout=60)
+        answer = self._api.request(method, f"{self.url}/api/v2{path}", json=body, timeout=60)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
         return answer.json()
 
@@ -191,7 +200,7 @@ class Cluster:
     def _is_up(self) -> bool:
         self._check_alive()
         try:
-            return requests.get(f"http://127.0.0.1:{self._port}/api/v2/monitor/health", timeout=5).ok
+            return requests.get(f"{self.url}/api/v2/monitor/health", timeout=5).ok
         except requests.RequestException:
             return False
 
@@ -206,3 +215,8 @@ class Cluster:
             if process.poll() is not None:
                 said = (self.home / f"{name}.out").read_text(errors="replace")
                 raise RuntimeError(f"{name} ended by itself:\n{said[-3000:]}")
+
+
+def _body(connection: str, conn_id: str) -> dict[str, Any]:
+    fields = json.loads(connection)
+    return {"connection_id": conn_id, **fields, "extra": json.dumps(fields["extra"])}

@@ -64,11 +64,10 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def cluster(folder: Path, postgres: Postgres, connection: str) -> Iterator[Cluster]:
     dags = Path(__file__).parent / "dags"
-    cluster = Cluster(
-        folder / "local", postgres, dags, connection, {"OLERIA_TEST_LAKE": str(folder / "lake")}
-    )
+    cluster = Cluster(folder / "local", postgres, dags, {"OLERIA_TEST_LAKE": str(folder / "lake")})
     try:
         cluster.start()
+        cluster.add_connection(connection)
         yield cluster
     finally:
         cluster.close()

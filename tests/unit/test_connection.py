@@ -99,7 +99,35 @@ def test_the_secret_is_not_shown() -> None:
     assert "the-secret" not in repr(read())
 
 
-def test_numbers_may_come_as_text_as_the_connection_form_sends_them() -> None:
-    settings = read({**EXTRA, "timeout": "30", "verify": "true", "audience": ""})
+def test_a_client_id_or_secret_given_twice_is_pointed_out_without_showing_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read(login="another-id", password="another-secret")
 
-    assert (settings.timeout, settings.verify, settings.audience) == (30.0, True, None)
+    assert [record.getMessage().split(" in its")[0] for record in caplog.records] == [
+        "Connection 'oleria_default' has a client_id",
+        "Connection 'oleria_default' has a client_secret",
+    ]
+    assert "secret" not in caplog.text.replace("client_secret", "")
+
+    caplog.clear()
+    read(login="the-id", password="the-secret")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "left_empty",
+    [
+        dict.fromkeys(("audience", "scope", "timeout", "verify")),  # the form of Airflow 3
+        {"timeout": None},  # the form of Airflow 2.11
+        dict.fromkeys(("audience", "scope", "timeout", "verify"), ""),
+    ],
+)
+def test_what_the_form_stores_for_empty_fields_is_the_default(left_empty: dict[str, Any]) -> None:
+    assert read({**EXTRA, **left_empty}) == read()
+
+
+def test_numbers_and_booleans_may_come_as_text() -> None:
+    settings = read({**EXTRA, "timeout": "30", "verify": "true"})
+
+    assert (settings.timeout, settings.verify) == (30.0, True)

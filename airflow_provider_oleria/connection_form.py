@@ -1,0 +1,108 @@
+"""The Connection's form in Airflow's UI: one description of its fields, in the words of Oleria's own side panel.
+
+API URL, Client ID and Client secret are standard fields of a Connection under another label: the form shows those first
+and opened, and Airflow encrypts and hides a password wherever it shows a Connection. The rest are extras.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from airflow_provider_oleria.connection import DEFAULT_SCOPE, DEFAULT_TIMEOUT, WHERE
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A field that is kept in the Connection's extra.
+
+    :param label: what the form calls it.
+    :param help: the text below it.
+    :param placeholder: what stands in it while it is empty (Airflow 2.11 only; later versions show none for extras).
+    :param type: JSON Schema's name for what is put in.
+    :param required: whether the form insists on it (Airflow 3.2 and newer).
+    """
+
+    label: str
+    help: str
+    placeholder: str = ""
+    type: Literal["string", "integer"] = "string"
+    required: bool = False
+
+
+LABELS: Final = {"host": "API URL", "login": "Client ID", "password": "Client secret"}
+"""Standard fields of a Connection, as Oleria calls them."""
+
+PLACEHOLDERS: Final = {
+    "host": "https://devx.<tenant>.oleria.io",
+    "login": WHERE,
+    "password": WHERE,
+}
+
+HIDDEN: Final = ("port", "schema")
+"""Standard fields that only a Connection given as a URI makes use of."""
+
+EXTRAS: Final = {
+    "auth_url": Extra(
+        label="Authentication URL",
+        help="The tenant's token endpoint, from the same OAuth application as the API URL.",
+        placeholder="https://…/oauth2/token",
+        required=True,
+    ),
+    "audience": Extra(label="Audience", help="Sent with the request for a token. May be left empty."),
+    "scope": Extra(
+        label="Scope",
+        help=f"Leave it empty for the published scope, {DEFAULT_SCOPE}.",
+        placeholder=DEFAULT_SCOPE,
+    ),
+    "timeout": Extra(
+        label="Timeout",
+        help=f"Longest silence of an open connection, in seconds. Leave it empty for {DEFAULT_TIMEOUT:.0f}.",
+        placeholder=f"{DEFAULT_TIMEOUT:.0f}",
+        type="integer",
+    ),
+    "verify": Extra(
+        label="CA bundle",
+        help="For a proxy that re-signs traffic: the path of a file on the workers. Leave it empty otherwise.",
+    ),
+}
+
+
+def metadata() -> dict[str, Any]:
+    """The form as provider metadata, which Airflow 3.2 and newer reads, and older versions pass over."""
+    return {
+        "conn-fields": {
+            name: {
+                "label": extra.label,
+                "description": extra.help,
+                "schema": {"type": extra.type if extra.required else [extra.type, "null"]},
+            }
+            for name, extra in EXTRAS.items()
+        },
+        "ui-field-behaviour": {name.replace("_", "-"): value for name, value in field_behaviour().items()},
+    }
+
+
+def field_behaviour() -> dict[str, Any]:
+    """What becomes of the standard fields, as Airflow before 3.2 asks the hook for it."""
+    return {
+        "hidden_fields": list(HIDDEN),
+        "relabeling": dict(LABELS),
+        "placeholders": PLACEHOLDERS
+        | {name: extra.placeholder for name, extra in EXTRAS.items() if extra.placeholder},
+    }
+
+
+def widgets() -> dict[str, Any]:
+    """The extras as form widgets, as Airflow before 3.2 asks the hook for them."""
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from wtforms import IntegerField, StringField
+    from wtforms.validators import Optional
+
+    fields = {"string": StringField, "integer": IntegerField}
+    return {
+        name: fields[extra.type](
+            extra.label, description=extra.help, validators=[Optional()], widget=BS3TextFieldWidget()
+        )
+        for name, extra in EXTRAS.items()
+    }
