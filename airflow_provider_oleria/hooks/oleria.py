@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus, urlsplit
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
     from requests_oauthlib import OAuth2Session
 
-    from airflow_provider_oleria.api.client import AsyncClient, Client
+    from airflow_provider_oleria.api.async_client import AsyncClient
+    from airflow_provider_oleria.api.client import Client
 
 _TEST_TIMEOUT: Final = 15.0
 """Longest silence, in seconds, that somebody who has pressed *Test* sits through."""
@@ -113,13 +115,16 @@ class OleriaHook(BaseHook):
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         deadline: float | None = None,
+        waiting_since: float | None = None,
     ) -> DownloadRequest:
-        """Ask until an export is completed.
+        """Ask until an export is completed: the first time within one pause, then with pauses that grow.
 
         :param download_id: its id.
         :param poll_interval: shortest pause between two questions, in seconds.
         :param max_poll_interval: longest pause, in seconds.
         :param deadline: when to give up, in epoch seconds; ``None`` for never.
+        :param waiting_since: when the export was started, in epoch seconds; ``None`` for now. A pause is a tenth of
+            the time since, within the two limits.
         :return: the completed export.
         :raises OleriaExportFailedError: with the vendor's code and message.
         :raises OleriaTimeoutError: the deadline passed.
@@ -132,6 +137,7 @@ class OleriaHook(BaseHook):
                     poll_interval=poll_interval,
                     max_poll_interval=max_poll_interval,
                     deadline=deadline,
+                    waiting_since=waiting_since,
                 )
             )
         )
@@ -200,7 +206,7 @@ class OleriaHook(BaseHook):
 
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
-        async with await self._async_client() as client:
+        async with self._async_client() as client:
             return await client.run(conversation.get(download_id))
 
     async def await_download(
@@ -210,15 +216,20 @@ class OleriaHook(BaseHook):
         poll_interval: float,
         max_poll_interval: float,
         deadline: float | None,
+        waiting_since: float | None = None,
     ) -> DownloadRequest:
-        """As :meth:`wait_for_download`, from an event loop."""
-        async with await self._async_client() as client:
+        """As :meth:`wait_for_download`, from an event loop.
+
+        All who wait in an event loop share connections, token and what the Airflow Connection says.
+        """
+        async with self._async_client() as client:
             return await client.run(
                 conversation.wait(
                     download_id,
                     poll_interval=poll_interval,
                     max_poll_interval=max_poll_interval,
                     deadline=deadline,
+                    waiting_since=waiting_since,
                 )
             )
 
@@ -237,10 +248,13 @@ class OleriaHook(BaseHook):
         del self._settings
         return self._settings
 
-    async def _async_client(self) -> AsyncClient:
-        # The libraries below it take a while to load, which is no work for an event loop.
-        client = await asyncio.to_thread(_import_client)
-        return client(await self._aread(), self._aread, _mask)
+    @asynccontextmanager
+    async def _async_client(self) -> AsyncIterator[AsyncClient]:
+        if not _async_client.cache_info().currsize:
+            # The libraries below it take a while to load, which is no work for an event loop.
+            await asyncio.to_thread(_async_client)
+        async with _async_client()(self.oleria_conn_id, self._aread, _mask) as client:
+            yield client
 
     async def _aread(self) -> Settings:
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -267,10 +281,11 @@ class OleriaHook(BaseHook):
         return request
 
 
-def _import_client() -> type[AsyncClient]:
-    from airflow_provider_oleria.api.client import AsyncClient
+@cache
+def _async_client() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
+    from airflow_provider_oleria.api.async_client import async_client
 
-    return AsyncClient
+    return async_client
 
 
 def _guarded(settings: Settings) -> Settings:

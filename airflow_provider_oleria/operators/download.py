@@ -165,7 +165,7 @@ class OleriaDownloadOperator(_SavingOperator):
                 return self._delivered(context, self._result(export.request.id, export.request.status))
             with self._memory(context).while_useful():
                 if export.request.status is not DownloadStatus.COMPLETED:
-                    self._wait(export.request.id, deadline=export.created_at + self.timeout)
+                    self._wait(export)
                 return self._finish(context, export.request.id)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
@@ -191,11 +191,13 @@ class OleriaDownloadOperator(_SavingOperator):
         found = memory.recall(mark, self.reattach_window, self.hook.get_download)
         return found or memory.keep(self.hook.create_download(*what), mark)
 
-    def _wait(self, download_id: str, deadline: float) -> None:
+    def _wait(self, export: StartedExport) -> None:
+        download_id, deadline = export.request.id, export.created_at + self.timeout
         limits: dict[str, Any] = {
             "poll_interval": self.poll_interval,
             "max_poll_interval": self.max_poll_interval,
             "deadline": deadline,
+            "waiting_since": export.created_at,
         }
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:

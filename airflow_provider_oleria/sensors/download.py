@@ -113,7 +113,8 @@ class OleriaDownloadSensor(BaseSensorOperator):
             ) from problem
 
     def _defer(self) -> None:
-        deadline = time.time() + self.timeout
+        now = time.time()
+        deadline = now + self.timeout
         longest = self.poke_interval
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
@@ -124,6 +125,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 max_poll_interval=longest,
                 deadline=deadline,
+                waiting_since=now,
             ),
             method_name="execute_complete",
             timeout=trigger_timeout(deadline),
