@@ -1,4 +1,7 @@
-"""The Connection's face: what a DAG author calls."""
+"""The Connection's face: what a DAG author calls.
+
+Whatever takes time to load is imported where it is used: DAG files import this module.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,6 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria.api import conversation
-from airflow_provider_oleria.connection import Settings, read_settings
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.api.async_client import AsyncClient
     from airflow_provider_oleria.api.client import Client
+    from airflow_provider_oleria.connection import Settings
 
 _TEST_TIMEOUT: Final = 15.0
 """Longest silence, in seconds, that somebody who has pressed *Test* sits through."""
@@ -96,6 +98,8 @@ class OleriaHook(BaseHook):
         :return: the download's id and status.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         return self._client.run(conversation.create(data_context, filter_by, sort_by))
 
     def get_download(self, download_id: str) -> DownloadRequest:
@@ -106,6 +110,8 @@ class OleriaHook(BaseHook):
             valid for 5 minutes).
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         return self._masked(self._client.run(conversation.get(download_id)))
 
     def wait_for_download(
@@ -130,6 +136,8 @@ class OleriaHook(BaseHook):
         :raises OleriaTimeoutError: the deadline passed.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         return self._masked(
             self._client.run(
                 conversation.wait(
@@ -160,6 +168,7 @@ class OleriaHook(BaseHook):
         :raises OleriaGateError: it is not what ``options`` ask for.
         :raises OleriaGivenUpError: the file did not arrive whole.
         """
+        from airflow_provider_oleria.api import conversation
         from airflow_provider_oleria.transfer.pipeline import transfer
 
         def fresh_url() -> str:
@@ -207,6 +216,8 @@ class OleriaHook(BaseHook):
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
         async with self._async_client() as client:
+            from airflow_provider_oleria.api import conversation  # loaded with the client
+
             return await client.run(conversation.get(download_id))
 
     async def await_download(
@@ -223,6 +234,8 @@ class OleriaHook(BaseHook):
         All who wait in an event loop share connections, token and what the Airflow Connection says.
         """
         async with self._async_client() as client:
+            from airflow_provider_oleria.api import conversation  # loaded with the client
+
             return await client.run(
                 conversation.wait(
                     download_id,
@@ -264,6 +277,8 @@ class OleriaHook(BaseHook):
         return await asyncio.to_thread(_guarded, settings)
 
     def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
+        from airflow_provider_oleria.connection import read_settings
+
         return read_settings(
             self.oleria_conn_id,
             host=connection.host,

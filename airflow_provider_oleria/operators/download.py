@@ -1,4 +1,7 @@
-"""Create → wait → save."""
+"""Create → wait → save.
+
+Whatever takes time to load is imported where it is used: DAG files import this module.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_oleria.api.conversation import export_body
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
 from airflow_provider_oleria.downloads import DataContext, DownloadRequest, DownloadStatus, SaveOptions
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class OleriaDownloadOperator(_SavingOperator):
         return Memory(context.get("task_state_store") if self.durable else None)
 
     def _export(self, memory: Memory) -> StartedExport:
+        from airflow_provider_oleria.api.conversation import export_body
+
         what = self.data_context, self.filter_by, self.sort_by
         mark = fingerprint(self.hook.account, export_body(*what))
         found = memory.recall(mark, self.reattach_window, self.hook.get_download)
@@ -201,6 +204,8 @@ class OleriaDownloadOperator(_SavingOperator):
         }
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:
+            from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+
             self.defer(
                 trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, **limits),
                 method_name="execute_complete",
