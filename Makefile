@@ -7,10 +7,11 @@ VENV := .venv
 VENV_211 := .venv-airflow-2.11
 VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
+VENV_BENCH := .venv-bench
 
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 docs test-system test-system-short bench-transfer clean
+.PHONY: help demo test lint types unit unit-2.11 docs test-system test-system-short bench bench-transfer clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -42,6 +43,9 @@ test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on P
 test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
 	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py -m short
 
+bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one would write instead
+	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done
+
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 
@@ -63,6 +67,12 @@ $(VENV_SYSTEM)/.ready: pyproject.toml
 	$(VENV_SYSTEM)/bin/uv pip install --quiet --python $(VENV_SYSTEM)/bin/python --group system --editable . 'apache-airflow>=3.3'
 	touch $@
 
+$(VENV_BENCH)/.ready: pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV_BENCH)
+	$(VENV_BENCH)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV_BENCH)/bin/uv pip install --quiet --python $(VENV_BENCH)/bin/python --group bench --editable . 'apache-airflow>=3.3'
+	touch $@
+
 $(VENV_DOCS)/.ready: pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV_DOCS)
 	$(VENV_DOCS)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -70,4 +80,4 @@ $(VENV_DOCS)/.ready: pyproject.toml
 	touch $@
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(VENV_211) $(VENV_SYSTEM) $(VENV_DOCS) site .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV_211) $(VENV_SYSTEM) $(VENV_DOCS) $(VENV_BENCH) site .demo .mypy_cache .pytest_cache .ruff_cache
