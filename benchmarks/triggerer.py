@@ -1,7 +1,8 @@
 """One triggerer full of waits: ``python triggerer.py ours|http|idle COUNT INTERVAL WARM_UP SECONDS API_URL``.
 
 Airflow's own trigger runner in a process of its own, with Airflow's own supervisor, which here takes its triggers from
-this program instead of the database. Prints Airflow's log, and last, as JSON, what happened in ``SECONDS`` after ``WARM_UP``.
+this program instead of the database. Prints Airflow's log, and last, as JSON,
+what happened in ``SECONDS`` after ``WARM_UP``.
 """
 
 from __future__ import annotations
