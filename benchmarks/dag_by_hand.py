@@ -15,7 +15,7 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
     def export(path):
         @task
         def token():
-            connection = BaseHook.get_connection("oleria_http")
+            connection = BaseHook.get_connection("oleria_application")
             form = {
                 "grant_type": "client_credentials",
                 "client_id": connection.login,
@@ -48,7 +48,6 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
         create = HttpOperator(
             task_id="create",
             http_conn_id="oleria_http",
-            auth_type=lambda *_: None,
             endpoint="/v1/downloads",
             headers=headers | {"Content-Type": "application/json"},
             data=json.dumps({"context": "identities"}),
@@ -57,7 +56,6 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
         wait = HttpSensor(
             task_id="wait",
             http_conn_id="oleria_http",
-            auth_type=lambda *_: None,
             endpoint="/v1/downloads/{{ ti.xcom_pull('export.create', map_indexes=ti.map_index) }}",
             headers=headers,
             response_check=lambda answer: answer.json()["status"] == "completed",

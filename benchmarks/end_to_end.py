@@ -62,9 +62,10 @@ def _run(file: str, exports: int, export_seconds: float) -> dict[str, Any]:
             "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
             "AIRFLOW_CONN_OLERIA_DEFAULT": sandbox.connection_json(),
-            "AIRFLOW_CONN_OLERIA_HTTP": json.dumps(
+            "AIRFLOW_CONN_OLERIA_HTTP": json.dumps({"conn_type": "http", "host": sandbox.api_url}),
+            "AIRFLOW_CONN_OLERIA_APPLICATION": json.dumps(
                 {
-                    "conn_type": "http",
+                    "conn_type": "generic",
                     "host": sandbox.api_url,
                     "login": sandbox.client_id,
                     "password": sandbox.client_secret,
