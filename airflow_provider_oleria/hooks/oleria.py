@@ -65,6 +65,7 @@ class OleriaHook(BaseHook):
 
         :return: whether it went well, and what was found.
         """
+        from airflow_provider_oleria.api import conversation
         from airflow_provider_oleria.api.client import Client
         from airflow_provider_oleria.api.tokens import TokenCache, mint
 

@@ -174,6 +174,8 @@ class OleriaDownloadOperator(_SavingOperator):
 
         :param event: the trigger's event.
         """
+        from airflow_provider_oleria.triggers.download import completed_download
+
         with self._working(), self._memory(context).while_useful():
             return self._finish(context, completed_download(event))
 
