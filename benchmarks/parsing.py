@@ -10,7 +10,7 @@ import tempfile
 
 from document import keep, machine, table
 
-TASKS, REPEAT = 50, 7
+TASKS, REPEAT = 50, 3
 
 BASE = "import airflow.sdk as sdk\nsdk.DAG, sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseHook\n"
 DAG = """

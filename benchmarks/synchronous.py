@@ -16,7 +16,7 @@ EXPORTS, ROWS = 60, 1000
 def main() -> None:
     """Export in turns with the hook and with bare requests in one session, and keep the table."""
     with tempfile.TemporaryDirectory(prefix="bench-synchronous-") as home:
-        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
         _measure(Path(home))
 
 
