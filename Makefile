@@ -7,10 +7,11 @@ VENV := .venv
 UNITS := unit-2.11 unit-3.0 unit-3.1 unit-3.2
 VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
+VENV_BENCH := .venv-bench
 
 AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit $(UNITS) test-matrix docs test-system test-system-short test-ui bench-transfer clean
+.PHONY: help demo test lint types unit $(UNITS) test-matrix docs test-system test-system-short test-ui bench bench-transfer clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -49,36 +50,40 @@ test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
 test-ui: $(VENV_SYSTEM)/.ready ## The Connection's form in a real browser; takes the pictures of the docs
 	$(VENV_SYSTEM)/bin/pytest tests/system/connection_form.py
 
+bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one would write instead
+	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done
+
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 
-$(VENV)/.ready: pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group dev --editable . 'apache-airflow>=3.3'
+# $(call make-venv,DEPENDENCY GROUP,WHAT ELSE TO INSTALL)
+define make-venv
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --group $(1) $(2)
 	touch $@
+endef
+
+NEWEST := --editable . 'apache-airflow>=3.3'
 
 # Airflow 3.0 alone shows no form (its own image has the FAB provider), and breaks with libraries that came after it.
 WITH_3.0 := apache-airflow-providers-fab 'fastapi<0.118' 'cadwyn<6' 'pydantic<2.12' 'universal-pathlib<0.3'
 
+$(VENV)/.ready: pyproject.toml
+	$(call make-venv,dev,$(NEWEST))
+
 .PRECIOUS: .venv-airflow-%/.ready
 .venv-airflow-%/.ready: pyproject.toml
-	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --group test --editable . 'apache-airflow==$*.*' $(WITH_$*)
-	touch $@
+	$(call make-venv,test,--editable . 'apache-airflow==$*.*' $(WITH_$*))
 
 $(VENV_SYSTEM)/.ready: pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV_SYSTEM)
-	$(VENV_SYSTEM)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(VENV_SYSTEM)/bin/uv pip install --quiet --python $(VENV_SYSTEM)/bin/python --group system --editable . 'apache-airflow>=3.3'
-	touch $@
+	$(call make-venv,system,$(NEWEST))
+
+$(VENV_BENCH)/.ready: pyproject.toml
+	$(call make-venv,bench,$(NEWEST))
 
 $(VENV_DOCS)/.ready: pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV_DOCS)
-	$(VENV_DOCS)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(VENV_DOCS)/bin/uv pip install --quiet --python $(VENV_DOCS)/bin/python --group docs
-	touch $@
+	$(call make-venv,docs)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-airflow-* $(VENV_SYSTEM) $(VENV_DOCS) site .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-airflow-* $(VENV_SYSTEM) $(VENV_DOCS) $(VENV_BENCH) site .demo .mypy_cache .pytest_cache .ruff_cache

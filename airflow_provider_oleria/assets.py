@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.downloads import SavedDownload
 
-_EXTRA: Final = ("path", "row_count", "size_bytes", "sha256", "data_context", "download_id")
+_EXTRA: Final[tuple[str, ...]] = ("path", "row_count", "size_bytes", "sha256", "data_context", "download_id")
 
 
 def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownload) -> None:
@@ -31,7 +31,7 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     from airflow_provider_oleria.compat import AssetRef
 
     result = saved.as_dict()
-    extra = {key: result[key] for key in _EXTRA if key in result}
+    extra: dict[str, Any] = {key: result[key] for key in _EXTRA if key in result}
     for outlet in outlets:
         with harmless(f"Describing {outlet!r}"):
             if isinstance(outlet, AssetAlias):

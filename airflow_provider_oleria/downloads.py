@@ -7,7 +7,6 @@ does I/O or imports more than the standard library.
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -148,6 +147,8 @@ class DataContext(StrEnum):
         known = [member.value for member in cls]
         if name in known:
             return
+        import difflib  # which nobody needs otherwise
+
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         warnings.warn(

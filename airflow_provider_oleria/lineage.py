@@ -28,12 +28,12 @@ def context_uri(api_url: str, data_context: str) -> str:
     return f"oleria://{urlsplit(api_url).netloc}/{data_context}"
 
 
-def collect(hook: BaseHook, *, read: str = "", written: str = "") -> None:
-    """Tell Airflow's hook lineage collector what a hook has read or written.
+def collect(hook: BaseHook, *, read: str | None, written: str) -> None:
+    """Tell Airflow's hook lineage collector what a hook has brought home.
 
     :param hook: which.
-    :param read: URI of an asset.
-    :param written: likewise.
+    :param read: URI of the data context, where it is known.
+    :param written: URI of the file.
     """
     with harmless("Collecting lineage"):
         from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
@@ -45,8 +45,7 @@ def collect(hook: BaseHook, *, read: str = "", written: str = "") -> None:
         collector = get_hook_lineage_collector()
         if read:
             collector.add_input_asset(context=hook, uri=read)
-        if written:
-            collector.add_output_asset(context=hook, uri=written)
+        collector.add_output_asset(context=hook, uri=written)
 
 
 def operator_lineage(read: str | None, saved: SavedDownload | None) -> Any:

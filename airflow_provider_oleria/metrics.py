@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airflow_provider_oleria.api.conversation import Conversation, Pause
 from airflow_provider_oleria.errors import OleriaError
 from airflow_provider_oleria.harmless import harmless
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+    from airflow_provider_oleria.api.conversation import Conversation
 
 T = TypeVar("T")
 
@@ -81,6 +82,8 @@ def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> C
     :param conversation: what is said to the API.
     :param oleria_conn_id: the Connection it is said with: a tag of the metric.
     """
+    from airflow_provider_oleria.api.conversation import Pause
+
     go_on: Any = conversation.send
     answer: Any = None
     while True:

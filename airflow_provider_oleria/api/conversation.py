@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+from airflow_provider_oleria.api.poll_plan import PollPlan
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
 from airflow_provider_oleria.errors import (
@@ -33,7 +34,7 @@ from airflow_provider_oleria.errors import (
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.redact import excerpt, redacted
-from airflow_provider_oleria.retry import Clock, Patience, retry_after, shortened
+from airflow_provider_oleria.retry import Clock, Patience, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -152,23 +153,25 @@ def wait(
     poll_interval: float,
     max_poll_interval: float,
     deadline: float | None,
+    waiting_since: float | None = None,
     clock: Clock = time.time,
 ) -> Conversation[DownloadRequest]:
-    """Ask until the export has ended well.
-
-    The pause grows with the time waited (a tenth of it), from ``poll_interval`` up to ``max_poll_interval``, so that
-    an export is noticed soon after its end and a long one is not asked after all the time. The last question comes at
-    the deadline.
+    """Ask until the export has ended well, as :class:`PollPlan` says. The last question comes at the deadline.
 
     :param poll_interval: shortest pause, in seconds.
     :param max_poll_interval: longest pause, in seconds.
     :param deadline: epoch seconds.
+    :param waiting_since: when the export was started, in epoch seconds; ``None`` for now.
     :raises OleriaExportFailedError: with the vendor's code and message.
     :raises OleriaTimeoutError: naming the id and the last status seen.
     """
-    started = clock()
+    now = clock()
+    started = now if waiting_since is None else waiting_since
+    plan = PollPlan(poll_interval, max_poll_interval)
+    pause = plan.first(now - started)
     last_status = "unknown"
     while True:
+        yield Pause(pause if deadline is None else max(0.0, min(pause, deadline - now)))
         try:
             request = yield from get(download_id, deadline=deadline)
         except OleriaTimeoutError as problem:
@@ -182,8 +185,7 @@ def wait(
         now = clock()
         if deadline is not None and now >= deadline:
             raise _timed_out(download_id, last_status, started, now)
-        pause = shortened(max(poll_interval, min(max_poll_interval, (now - started) / 10)))
-        yield Pause(pause if deadline is None else min(pause, deadline - now))
+        pause = plan.next(now - started)
 
 
 def probe() -> Conversation[None]:

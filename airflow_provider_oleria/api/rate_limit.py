@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Final
+
+from airflow_provider_oleria.api.conversation import Pause
+
+log = logging.getLogger(__name__)
 
 SPACING: Final = 0.2
 """Seconds between two callers when they come back."""
@@ -52,3 +57,14 @@ _gates: Final[dict[str, Gate]] = {}
 def gate(api_url: str) -> Gate:
     """The gate of a tenant: each has an API URL of its own."""
     return _gates.setdefault(api_url, Gate())
+
+
+def taken_at_gate(pause: Pause, api_url: str) -> bool:
+    """Log a pause; one that is for all is taken at the tenant's gate, by whoever asked for it too."""
+    if pause.reason is None:
+        log.debug("Asking again in %.1f s.", pause.seconds)
+    else:
+        log.warning("%s. Next attempt in %.1f s.", pause.reason, pause.seconds)
+    if pause.for_all:
+        gate(api_url).close(pause.seconds)
+    return pause.for_all

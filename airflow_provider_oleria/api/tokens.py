@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import requests
 
+from airflow_provider_oleria.api.single_flight import SingleFlight
 from airflow_provider_oleria.api.transport import BoundedSession, secure_face
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.errors import (
@@ -62,9 +62,7 @@ class TokenCache:
         self._mint = mint
         self._tokens: dict[_Key, Token] = {}
         self._locks: dict[_Key, threading.Lock] = {}
-        self._gates: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, asyncio.Lock]] = (
-            WeakKeyDictionary()
-        )
+        self._mints: SingleFlight[str] = SingleFlight()
 
     def get(self, settings: Settings, mask: Mask) -> str:
         """A usable token, minted if there is none.
@@ -86,15 +84,11 @@ class TokenCache:
         return token.value
 
     async def aget(self, settings: Settings, mask: Mask) -> str:
-        """The same from an event loop: one thread mints, nothing blocks, however many wait."""
+        """The same from an event loop: one thread mints, nothing blocks; all who wait get its token, or its error."""
         key = _key(settings)
         if token := self._usable(key):
             return token.value
-        gates = self._gates.setdefault(asyncio.get_running_loop(), {})
-        async with gates.setdefault(key, asyncio.Lock()):
-            if token := self._usable(key):
-                return token.value
-            return await asyncio.to_thread(self.get, settings, mask)
+        return await self._mints.join(key, lambda: asyncio.to_thread(self.get, settings, mask))
 
     def drop(self, settings: Settings, value: str) -> None:
         """Forget a token the API refused, unless another caller has replaced it already."""

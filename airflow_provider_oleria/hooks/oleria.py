@@ -1,20 +1,22 @@
-"""The Connection's face: what a DAG author calls."""
+"""The Connection's face: what a DAG author calls.
+
+Whatever takes time to load is imported where it is used: DAG files import this module.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria import connection_form, lineage, metrics
-from airflow_provider_oleria.api import conversation
-from airflow_provider_oleria.connection import Settings, read_settings
+from airflow_provider_oleria import lineage, metrics
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
 from airflow_provider_oleria.location import Location
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
     from requests_oauthlib import OAuth2Session
 
-    from airflow_provider_oleria.api.client import AsyncClient, Client
+    from airflow_provider_oleria.api.async_client import AsyncClient
+    from airflow_provider_oleria.api.client import Client
     from airflow_provider_oleria.api.conversation import Conversation
+    from airflow_provider_oleria.connection import Settings
 
 T = TypeVar("T")
 
@@ -49,16 +53,22 @@ class OleriaHook(BaseHook):
     def __init__(self, oleria_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.oleria_conn_id = oleria_conn_id
+        # Of the downloads started here: the API does not tell it again.
+        self._data_contexts: dict[str, str] = {}
 
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """The extras as fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
-        return connection_form.widgets()
+        from airflow_provider_oleria.connection_form import widgets
+
+        return widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
         """The standard fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
-        return connection_form.field_behaviour()
+        from airflow_provider_oleria.connection_form import field_behaviour
+
+        return field_behaviour()
 
     def get_conn(self) -> OAuth2Session:
         """An authorised ``OAuth2Session`` for anything else the API offers.
@@ -77,6 +87,7 @@ class OleriaHook(BaseHook):
 
         :return: whether it went well, and what was found.
         """
+        from airflow_provider_oleria.api import conversation
         from airflow_provider_oleria.api.client import Client
         from airflow_provider_oleria.api.tokens import TokenCache, mint
 
@@ -118,10 +129,12 @@ class OleriaHook(BaseHook):
         :return: the download's id and status.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
             request = self._run(conversation.create(data_context, filter_by, sort_by))
             span.set_attribute("oleria.download_id", request.id)
-        lineage.collect(self, read=self.context_uri(data_context))
+        self._data_contexts[request.id] = str(data_context)
         return request
 
     def get_download(self, download_id: str) -> DownloadRequest:
@@ -132,6 +145,8 @@ class OleriaHook(BaseHook):
             valid for 5 minutes).
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         return self._masked(self._run(conversation.get(download_id)))
 
     def wait_for_download(
@@ -141,6 +156,7 @@ class OleriaHook(BaseHook):
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         deadline: float | None = None,
+        waiting_since: float | None = None,
     ) -> DownloadRequest:
         """Ask until an export is completed.
 
@@ -148,13 +164,20 @@ class OleriaHook(BaseHook):
         :param poll_interval: shortest pause between two questions, in seconds.
         :param max_poll_interval: longest pause, in seconds.
         :param deadline: when to give up, in epoch seconds; ``None`` for never.
+        :param waiting_since: when the export was started, in epoch seconds: pauses follow its age. ``None`` for now.
         :return: the completed export.
         :raises OleriaExportFailedError: with the vendor's code and message.
         :raises OleriaTimeoutError: the deadline passed.
         :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
         """
+        from airflow_provider_oleria.api import conversation
+
         wait = conversation.wait(
-            download_id, poll_interval=poll_interval, max_poll_interval=max_poll_interval, deadline=deadline
+            download_id,
+            poll_interval=poll_interval,
+            max_poll_interval=max_poll_interval,
+            deadline=deadline,
+            waiting_since=waiting_since,
         )
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
             return self._masked(self._run(wait))
@@ -177,11 +200,12 @@ class OleriaHook(BaseHook):
         :raises OleriaGateError: it is not what ``options`` ask for.
         :raises OleriaGivenUpError: the file did not arrive whole.
         """
+        from airflow_provider_oleria.api.conversation import check_not_failed
         from airflow_provider_oleria.transfer.pipeline import transfer
 
         def fresh_url() -> str:
             request = self.get_download(download_id)
-            conversation.check_not_failed(request)
+            check_not_failed(request)
             if request.url is None or request.status is not DownloadStatus.COMPLETED:
                 raise OleriaNotReadyError(
                     f"download {download_id} is {request.status}: wait for it before saving it"
@@ -196,7 +220,12 @@ class OleriaHook(BaseHook):
             span.set_attributes({"oleria.rows": done.row_count, "oleria.bytes": done.size_bytes})
         metrics.count(metrics.SAVED_BYTES, done.size_bytes, oleria_conn_id=self.oleria_conn_id)
         metrics.count(metrics.SAVED_ROWS, done.row_count, oleria_conn_id=self.oleria_conn_id)
-        lineage.collect(self, written=Location.of(str(path)).uri)
+        data_context = self._data_contexts.get(download_id)
+        lineage.collect(
+            self,
+            read=self.context_uri(data_context) if data_context else None,
+            written=Location.of(str(path)).uri,
+        )
         self.log.info(
             "Saved download %s to %s in %.1f s: %d rows, %d bytes, sha256 %s.",
             *(download_id, path, time.monotonic() - started),
@@ -204,7 +233,7 @@ class OleriaHook(BaseHook):
         )
         return SavedDownload(
             download_id=download_id,
-            data_context=None,
+            data_context=data_context,
             status=str(DownloadStatus.COMPLETED),
             path=str(path),
             size_bytes=done.size_bytes,
@@ -232,7 +261,9 @@ class OleriaHook(BaseHook):
 
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
-        async with await self._async_client() as client:
+        async with self._async_client() as client:
+            from airflow_provider_oleria.api import conversation  # loaded with the client
+
             return await client.run(self._counted(conversation.get(download_id)))
 
     async def await_download(
@@ -242,13 +273,23 @@ class OleriaHook(BaseHook):
         poll_interval: float,
         max_poll_interval: float,
         deadline: float | None,
+        waiting_since: float | None = None,
     ) -> DownloadRequest:
-        """As :meth:`wait_for_download`, from an event loop."""
-        wait = conversation.wait(
-            download_id, poll_interval=poll_interval, max_poll_interval=max_poll_interval, deadline=deadline
-        )
+        """As :meth:`wait_for_download`, from an event loop.
+
+        All who wait in an event loop share connections, token and what the Airflow Connection says.
+        """
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
-            async with await self._async_client() as client:
+            async with self._async_client() as client:
+                from airflow_provider_oleria.api import conversation  # loaded with the client
+
+                wait = conversation.wait(
+                    download_id,
+                    poll_interval=poll_interval,
+                    max_poll_interval=max_poll_interval,
+                    deadline=deadline,
+                    waiting_since=waiting_since,
+                )
                 return await client.run(self._counted(wait))
 
     def _run(self, said: Conversation[T]) -> T:
@@ -272,10 +313,13 @@ class OleriaHook(BaseHook):
         del self._settings
         return self._settings
 
-    async def _async_client(self) -> AsyncClient:
-        # The libraries below it take a while to load, which is no work for an event loop.
-        client = await asyncio.to_thread(_import_client)
-        return client(await self._aread(), self._aread, _minted)
+    @asynccontextmanager
+    async def _async_client(self) -> AsyncIterator[AsyncClient]:
+        if not _async_client.cache_info().currsize:
+            # The libraries below it take a while to load, which is no work for an event loop.
+            await asyncio.to_thread(_async_client)
+        async with _async_client()(self.oleria_conn_id, self._aread, _minted) as client:
+            yield client
 
     async def _aread(self) -> Settings:
         from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -285,6 +329,8 @@ class OleriaHook(BaseHook):
         return await asyncio.to_thread(_guarded, settings)
 
     def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
+        from airflow_provider_oleria.connection import read_settings
+
         return read_settings(
             self.oleria_conn_id,
             host=connection.host,
@@ -302,10 +348,11 @@ class OleriaHook(BaseHook):
         return request
 
 
-def _import_client() -> type[AsyncClient]:
-    from airflow_provider_oleria.api.client import AsyncClient
+@cache
+def _async_client() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
+    from airflow_provider_oleria.api.async_client import async_client
 
-    return AsyncClient
+    return async_client
 
 
 def _guarded(settings: Settings) -> Settings:

@@ -1,4 +1,7 @@
-"""Create → wait → save."""
+"""Create → wait → save.
+
+Whatever takes time to load is imported where it is used: DAG files import this module.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_oleria import lineage, metrics
-from airflow_provider_oleria.api.conversation import export_body
 from airflow_provider_oleria.assets import describe_outlets
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
 from airflow_provider_oleria.downloads import (
@@ -25,7 +27,6 @@ from airflow_provider_oleria.downloads import (
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.links.download import OleriaLink, SavedFileLink
 from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
@@ -205,6 +206,8 @@ class OleriaDownloadOperator(_SavingOperator):
         :param event: the trigger's event.
         :param created_at: when the export was started, in epoch seconds.
         """
+        from airflow_provider_oleria.triggers.download import completed_download
+
         with self._working(), self._memory(context).while_useful():
             return self._finish(context, completed_download(event), created_at)
 
@@ -218,6 +221,8 @@ class OleriaDownloadOperator(_SavingOperator):
         return Memory(context.get("task_state_store") if self.durable else None)
 
     def _export(self, memory: Memory) -> StartedExport:
+        from airflow_provider_oleria.api.conversation import export_body
+
         what = self.data_context, self.filter_by, self.sort_by
         mark = fingerprint(self.hook.account, export_body(*what))
         found = memory.recall(mark, self.reattach_window, self.hook.get_download)
@@ -227,21 +232,24 @@ class OleriaDownloadOperator(_SavingOperator):
         return memory.keep(self.hook.create_download(*what), mark)
 
     def _wait(self, export: StartedExport) -> None:
-        deadline = export.created_at + self.timeout
+        download_id, deadline = export.request.id, export.created_at + self.timeout
         limits: dict[str, Any] = {
             "poll_interval": self.poll_interval,
             "max_poll_interval": self.max_poll_interval,
             "deadline": deadline,
+            "waiting_since": export.created_at,
         }
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:
+            from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+
             self.defer(
-                trigger=OleriaDownloadTrigger(export.request.id, self.oleria_conn_id, **limits),
+                trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, **limits),
                 method_name="execute_complete",
                 kwargs={"created_at": export.created_at},
                 timeout=trigger_timeout(deadline),
             )
-        self.hook.wait_for_download(export.request.id, **limits)
+        self.hook.wait_for_download(download_id, **limits)
 
     def _finish(self, context: Context, download_id: str, created_at: float | None) -> dict[str, Any]:
         self._known = DownloadRequest(download_id, DownloadStatus.COMPLETED)

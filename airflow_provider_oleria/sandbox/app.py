@@ -129,6 +129,7 @@ def _call(request: web.Request) -> Call:
         range=request.headers.get("Range"),
         authorization="Authorization" in request.headers,
         time=time.time(),
+        client="{}:{}".format(*request.get_extra_info("peername", ("", ""))),
     )
 
 

@@ -28,6 +28,7 @@ class Call:
     :param range: the ``Range`` header.
     :param authorization: whether there was an ``Authorization`` header.
     :param time: when the request arrived, in seconds since the epoch.
+    :param client: host and port it came from: the same for all requests over one connection.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Call:
     range: str | None = None
     authorization: bool = False
     time: float = 0.0
+    client: str = ""
 
 
 @dataclass(frozen=True)

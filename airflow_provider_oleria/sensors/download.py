@@ -1,4 +1,7 @@
-"""Waits for an export that another task started."""
+"""Waits for an export that another task started.
+
+Whatever takes time to load is imported where it is used: DAG files import this module.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,10 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_oleria.api.conversation import check_not_failed
 from airflow_provider_oleria.compat import trigger_timed_out
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTimeoutError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger, completed_download
 from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class OleriaDownloadSensor(BaseSensorOperator):
         :return: whether the export is completed.
         :raises OleriaError: it failed, or cannot be asked for.
         """
+        from airflow_provider_oleria.api.conversation import check_not_failed
+
         request = self.hook.get_download(self.download_id)
         check_not_failed(request)
         self._last_status = str(request.status)
@@ -81,6 +84,8 @@ class OleriaDownloadSensor(BaseSensorOperator):
 
         :param event: the trigger's event.
         """
+        from airflow_provider_oleria.triggers.download import completed_download
+
         try:
             completed_download(event)
         except OleriaTimeoutError as problem:
@@ -113,7 +118,10 @@ class OleriaDownloadSensor(BaseSensorOperator):
             ) from problem
 
     def _defer(self) -> None:
-        deadline = time.time() + self.timeout
+        from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+
+        now = time.time()
+        deadline = now + self.timeout
         longest = self.poke_interval
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
@@ -124,6 +132,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 max_poll_interval=longest,
                 deadline=deadline,
+                waiting_since=now,
             ),
             method_name="execute_complete",
             timeout=trigger_timeout(deadline),

@@ -147,12 +147,13 @@ def test_a_short_lived_token_is_used_for_half_its_life(
 ) -> None:
     oleria_sandbox.revoke_tokens()
     oleria_sandbox.settings.token_seconds = 100
-    hook, real = OleriaHook(), time.time
+    hook, now = OleriaHook(), time.time()
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now)
     hook.get_download(download_id)
-    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: real() + 49)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now + 49)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 1
-    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: real() + 51)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now + 51)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 2
 

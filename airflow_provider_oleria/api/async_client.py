@@ -1,0 +1,114 @@
+"""The asynchronous driver of a conversation: ``aiohttp``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import aiohttp
+
+from airflow_provider_oleria.api.conversation import (
+    Answer,
+    Conversation,
+    Pause,
+    RereadConnection,
+    Send,
+    Step,
+    Turn,
+)
+from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
+from airflow_provider_oleria.api.shared import Read, SharedConnection, shared
+from airflow_provider_oleria.api.tokens import TOKENS, Mask
+from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
+from airflow_provider_oleria.faults import fault
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Carries out what a conversation asks for, with ``aiohttp``.
+
+    :param session: the event loop's.
+    :param connection: as the event loop knows it.
+    :param mask: told each newly minted token, in a thread.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, connection: SharedConnection, mask: Mask) -> None:
+        self._session = session
+        self._connection = connection
+        self._mask = mask
+        self._used = connection.access.settings
+
+    async def run(self, conversation: Conversation[T]) -> T:
+        """Drive a conversation to its end.
+
+        :raises OleriaError: what the conversation came to.
+        """
+        try:
+            step = next(conversation)
+            while True:
+                try:
+                    result = await self._perform(step)
+                except OleriaError as problem:
+                    step = conversation.throw(problem)
+                else:
+                    step = conversation.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
+
+    async def _perform(self, step: Step) -> Any:
+        match step:
+            case Send():
+                return await self._send(step)
+            case Turn():
+                return gate(self._connection.access.settings.api_url).wait()
+            case Pause():
+                if not taken_at_gate(step, self._connection.access.settings.api_url):
+                    await asyncio.sleep(step.seconds)
+                return None
+            case RereadConnection():
+                return await self._connection.has_changed(self._used)
+
+    async def _send(self, step: Send) -> Answer:
+        access = self._connection.access
+        settings = self._used = access.settings
+        value = await TOKENS.aget(settings, self._mask)
+        url = settings.api_url + step.path
+        problem: OleriaOutageError
+        try:
+            async with (
+                self._connection.slot(),
+                self._session.request(
+                    step.method,
+                    url,
+                    json=step.json,
+                    headers={"Authorization": f"Bearer {value}"},
+                    allow_redirects=False,
+                    **access.options,
+                ) as response,
+            ):
+                answer = Answer(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+            problem = fault(error, url, arrived=not not_sent)
+        else:
+            if answer.status == 401:
+                TOKENS.drop(settings, value)
+            return answer
+        raise problem
+
+
+@asynccontextmanager
+async def async_client(conn_id: str, read: Read, mask: Mask) -> AsyncIterator[AsyncClient]:
+    """A client over what the event loop shares.
+
+    :param conn_id: of the Airflow Connection.
+    :param read: reads it.
+    :param mask: told each newly minted token, in a thread.
+    """
+    async with shared() as common:
+        connection = common.connection(conn_id, read)
+        await connection.enter()
+        yield AsyncClient(common.session, connection, mask)

@@ -1,0 +1,40 @@
+"""When to ask where an export stands."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from airflow_provider_oleria.retry import shortened
+
+
+@dataclass(frozen=True)
+class PollPlan:
+    """Pauses of a tenth of the export's age, within limits: its end is noticed soon, and a long export is not asked
+    after all the time.
+
+    They follow the age of the export, not the number of questions: a wait that begins anew goes on at the same pace.
+    Each is shortened a little at random, so that many who wait never ask at once.
+
+    :param poll_interval: shortest pause, in seconds.
+    :param max_poll_interval: longest pause, in seconds. Equal to ``poll_interval``, or less, the pause is constant.
+    """
+
+    poll_interval: float
+    max_poll_interval: float
+
+    def first(self, age: float) -> float:
+        """Seconds to the first question: any part of a pause, as if the wait had gone on for long.
+
+        Many who begin at once ask at an even rate from the first second on.
+
+        :param age: of the export, in seconds.
+        """
+        return random.random() * self.next(age)  # noqa: S311  # spreads load, hides nothing
+
+    def next(self, age: float) -> float:
+        """Seconds to the next question.
+
+        :param age: of the export, in seconds.
+        """
+        return shortened(max(self.poll_interval, min(self.max_poll_interval, age / 10)))

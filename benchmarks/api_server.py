@@ -1,0 +1,95 @@
+"""A lean Oleria over TLS, for load: ``python api_server.py FOLDER``. Any export stays ``accepted``; any token will do.
+
+Prints its port once it answers; its CA certificate is ``FOLDER/ca.pem``. ``GET /figures`` tells what was asked of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+class Api:
+    """Answers, and counts."""
+
+    def __init__(self) -> None:
+        self.figures = {"polls": 0, "tokens": 0, "connections": 0}
+        self._open: dict[Any, Any] = {}
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Mint a token."""
+        self._note(request, "tokens")
+        return web.json_response({"access_token": "token" * 200, "token_type": "Bearer", "expires_in": 3600})
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Say that the export is not complete."""
+        self._note(request, "polls")
+        return web.json_response({"id": request.match_info["id"], "status": "accepted"})
+
+    async def tell(self, _request: web.Request) -> web.Response:
+        """What was asked so far, and how many connections are open."""
+        self._open = {peer: line for peer, line in self._open.items() if not line.is_closing()}
+        return web.json_response({**self.figures, "open": len(self._open)})
+
+    def _note(self, request: web.Request, what: str) -> None:
+        self.figures[what] += 1
+        assert request.transport
+        peer = request.transport.get_extra_info("peername")
+        if peer not in self._open:
+            self._open[peer] = request.transport
+            self.figures["connections"] += 1
+
+
+async def main(folder: Path) -> None:
+    """Serve until killed."""
+    api = Api()
+    app = web.Application()
+    app.router.add_post("/oauth2/token", api.token)
+    app.router.add_get("/v1/downloads/{id}", api.get, allow_head=False)
+    app.router.add_get("/figures", api.tell)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_context(folder), backlog=4096)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+
+
+def _context(folder: Path) -> ssl.SSLContext:
+    """A certificate of its own for 127.0.0.1."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "ca.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return context
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,72 @@
+"""The same wait as one would write it with the HTTP provider; one that only sleeps; and one that looks on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.providers.http.triggers.http import HttpTrigger
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+
+class HttpWait(HttpTrigger):
+    """``HttpTrigger``'s request, again and again: a session, and so a TLS handshake, for each.
+
+    :param interval: seconds between two questions.
+    """
+
+    def __init__(self, interval: float, **kwargs: Any) -> None:
+        super().__init__(method="GET", **kwargs)
+        self.interval = interval
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until the export is complete."""
+        hook = self._get_async_hook()
+        await asyncio.sleep(random.random() * self.interval)  # noqa: S311  # as ours
+        while True:
+            answer = json.loads((await self._get_response(hook)).content)
+            if answer["status"] != "accepted":
+                yield TriggerEvent(answer)
+                return
+            await asyncio.sleep(self.interval * random.uniform(0.75, 1))  # noqa: S311  # as ours
+
+
+class Idle(BaseTrigger):
+    """What any trigger costs Airflow while it waits."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """It has no arguments."""
+        return f"{__name__}.Idle", {}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sleep."""
+        await asyncio.sleep(24 * 3600)
+        yield TriggerEvent({})
+
+
+class LagProbe(BaseTrigger):
+    """Measures how late the event loop wakes a sleeper.
+
+    :param seconds: for how long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Its class path and arguments."""
+        return f"{__name__}.LagProbe", {"seconds": self.seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire the lags' 99th percentile and maximum, in seconds."""
+        lags, ends_at = [], time.monotonic() + self.seconds
+        while (began := time.monotonic()) < ends_at:
+            await asyncio.sleep(0.01)
+            lags.append(time.monotonic() - began - 0.01)
+        lags.sort()
+        yield TriggerEvent({"p99": lags[int(0.99 * len(lags))], "max": lags[-1]})

@@ -1,0 +1,84 @@
+"""What one export costs in a worker beyond its bare HTTP calls, against the sandbox: ``make bench``."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from document import keep, machine, table
+
+EXPORTS, ROWS = 60, 1000
+
+
+def main() -> None:
+    """Export in turns with the hook and with bare requests in one session, and keep the table."""
+    with tempfile.TemporaryDirectory(prefix="bench-synchronous-") as home:
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+        _measure(Path(home))
+
+
+def _measure(folder: Path) -> None:
+    import requests
+
+    from airflow_provider_oleria.hooks.oleria import OleriaHook
+    from airflow_provider_oleria.sandbox import Sandbox
+
+    where = machine()
+    with Sandbox(rows=ROWS, export_seconds=0) as sandbox, requests.Session() as session:
+        os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"] = sandbox.connection_json()
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": sandbox.client_id,
+            "client_secret": sandbox.client_secret,
+            "scope": sandbox.scope,
+        }
+        token = session.post(sandbox.auth_url, data=form).json()["access_token"]
+        session.headers["Authorization"] = f"Bearer {token}"
+        downloads = f"{sandbox.api_url}/v1/downloads"
+        hook = OleriaHook()
+
+        def ours() -> None:
+            created = hook.create_download("identities")
+            hook.wait_for_download(created.id, poll_interval=0.001)
+            hook.save_download(created.id, f"file://{folder}/ours.csv")
+
+        def bare() -> None:
+            export = session.post(downloads, json={"context": "identities"}).json()
+            while export["status"] != "completed":
+                export = session.get(f"{downloads}/{export['id']}").json()
+            answer = session.get(export["url"], headers={"Authorization": None})
+            (folder / "bare.csv").write_bytes(answer.content)
+
+        took: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
+        for number in range(EXPORTS + 3):
+            for name, go in (("ours", ours), ("bare", bare)):
+                wall, cpu = time.perf_counter(), time.thread_time()
+                go()
+                if number >= 3:
+                    took[name].append((time.perf_counter() - wall, time.thread_time() - cpu))
+    wall, cpu = (
+        {name: statistics.median(run[i] for run in took[name]) * 1000 for name in took} for i in (0, 1)
+    )
+    keep(
+        "synchronous",
+        f"{where} {EXPORTS} exports of {ROWS} rows each, median.\n\n"
+        + table(
+            ["", "ours", "bare requests", "ours beyond them"],
+            [
+                ["wall, ms per export", *_row(wall)],
+                ["CPU of the calling thread, ms per export", *_row(cpu)],
+            ],
+        ),
+    )
+
+
+def _row(figures: dict[str, float]) -> list[str]:
+    ours, bare = figures["ours"], figures["bare"]
+    return [f"{ours:.1f}", f"{bare:.1f}", f"{ours - bare:.1f} (× {ours / bare:.1f})"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""One triggerer full of waits: ``python triggerer.py ours|http|idle COUNT INTERVAL WARM_UP SECONDS API_URL``.
+
+Airflow's own trigger runner in a process of its own, with Airflow's own supervisor, which here takes its triggers from
+this program instead of the database. Prints Airflow's log, and last, as JSON,
+what happened in ``SECONDS`` after ``WARM_UP``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import ssl
+import sys
+import time
+import urllib.request
+from typing import Any
+
+from airflow.executors.workloads import RunTrigger
+from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+from airflow.models.trigger import Trigger
+
+SEEN: dict[str, Any] = {"failures": 0, "lag": None}
+
+
+class Triggerer(TriggerRunnerSupervisor):
+    """A supervisor without a database."""
+
+    def on_trigger_event(self, trigger_id: int, event: Any) -> None:
+        """Only the probe has something to tell."""
+        if "p99" in event.payload:
+            SEEN["lag"] = event.payload
+        else:
+            SEEN["failures"] += 1
+
+    def on_trigger_failure(self, trigger_id: int, exc: Any) -> None:
+        """None is expected."""
+        SEEN["failures"] += 1
+
+    def start_triggers(self, rows: list[tuple[str, dict[str, Any]]], first_id: int) -> None:
+        """Queue triggers, as rows from the database."""
+        self.creating_triggers.extend(
+            RunTrigger(
+                id=first_id + number, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments)
+            )
+            for number, (path, arguments) in enumerate(rows)
+        )
+
+    def serve(self, seconds: float) -> None:
+        """Do a supervisor's work for so long."""
+        ends_at = time.monotonic() + seconds
+        while (left := ends_at - time.monotonic()) > 0:
+            self._service_subprocess(min(left, 0.2))
+            self.handle_events()
+            self.handle_failed_triggers()
+
+
+def rows(contender: str, count: int, interval: float) -> list[tuple[str, dict[str, Any]]]:
+    """The triggers' class path and arguments."""
+    if contender == "idle":
+        return [("rival_triggers.Idle", {})] * count
+    if contender == "http":
+        arguments = {"interval": interval, "headers": {"Authorization": "Bearer " + "token" * 200}}
+        return [
+            ("rival_triggers.HttpWait", {**arguments, "endpoint": f"v1/downloads/export-{number}"})
+            for number in range(count)
+        ]
+    path = "airflow_provider_oleria.triggers.download.OleriaDownloadTrigger"
+    limits = {"poll_interval": interval, "max_poll_interval": interval}
+    return [(path, {"download_id": f"export-{number}", **limits}) for number in range(count)]
+
+
+def main(
+    contender: str, count: int, interval: float, warm_up: float, seconds: float, api_url: str
+) -> dict[str, Any]:
+    """Fill a triggerer, let it settle, and look at it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    triggerer = Triggerer.start(job=None, capacity=count + 1)
+    triggerer.serve(3)
+    triggerer.start_triggers(rows(contender, count, interval), first_id=1)
+    triggerer.serve(warm_up)
+    triggerer.start_triggers([("rival_triggers.LagProbe", {"seconds": seconds - 2})], first_id=count + 1)
+    before, cpu = _figures(api_url), _cpu(triggerer.pid)
+    began = time.monotonic()
+    triggerer.serve(seconds)
+    after, cpu = _figures(api_url), _cpu(triggerer.pid) - cpu
+    took = time.monotonic() - began
+    rss = _rss_kib(triggerer.pid)
+    triggerer.serve(3)  # for the probe's event
+    triggerer.kill(escalation_delay=5, force=True)
+    return {
+        **SEEN,
+        "polls": after["polls"] - before["polls"],
+        "handshakes": after["connections"] - before["connections"],
+        "open": after["open"],
+        "tokens": after["tokens"],
+        "seconds": took,
+        "cpu": cpu,
+        "rss_kib": rss,
+    }
+
+
+def _figures(api_url: str) -> dict[str, Any]:
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    with urllib.request.urlopen(f"{api_url}/figures", context=context) as answer:  # noqa: S310  # our own server
+        figures: dict[str, Any] = json.load(answer)
+    return figures
+
+
+def _cpu(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rss_kib(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
+
+
+if __name__ == "__main__":
+    name, *numbers, url = sys.argv[1:]
+    print(json.dumps(main(name, int(numbers[0]), *map(float, numbers[1:]), url)))

@@ -1,0 +1,92 @@
+"""Many waits in Airflow's own trigger runner: created, run and cleaned up as a triggerer does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+
+from airflow_provider_oleria.api import shared
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.sandbox import Sandbox
+from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+
+pytestmark = pytest.mark.skipif(
+    not AIRFLOW_V_3_3_PLUS, reason="an earlier runner takes its triggers differently"
+)
+
+MANY = 200
+
+
+def runner_with(download_ids: list[str]) -> Any:
+    """A trigger runner that has been given a row for each."""
+    from airflow.executors.workloads import RunTrigger
+    from airflow.jobs.triggerer_job_runner import TriggerRunner
+    from airflow.models.trigger import Trigger
+
+    runner = TriggerRunner()
+    for number, download_id in enumerate(download_ids, start=1):
+        path, arguments = OleriaDownloadTrigger(download_id, poll_interval=1, max_poll_interval=1).serialize()
+        runner.to_create.append(
+            RunTrigger(id=number, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
+        )
+    return runner
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # what happens in the runner is no event here
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def exports(oleria_sandbox: Sandbox) -> list[str]:
+    oleria_sandbox.settings.export_seconds = 3600
+    hook = OleriaHook()
+    created = [hook.create_download(DataContext.IDENTITIES).id for _ in range(5)]
+    oleria_sandbox.reset()
+    return created
+
+
+def test_two_hundred_waits_share_one_client_and_fire_one_event_each(
+    oleria_sandbox: Sandbox, exports: list[str]
+) -> None:
+    async def main() -> None:
+        runner = runner_with(exports * (MANY // len(exports)))
+        await runner.create_triggers()
+        await until(lambda: oleria_sandbox.count("get") >= MANY)
+        oleria_sandbox.settings.export_seconds = 0
+        await until(lambda: len(runner.events) == MANY)
+        await until(lambda: all(details["task"].done() for details in runner.triggers.values()))
+        assert len(await runner.cleanup_finished_triggers()) == MANY
+        assert not runner.failed_triggers
+        assert {entry.event.payload["status"] for entry in runner.events} == {"completed"}
+        assert not shared._shared
+
+    asyncio.run(main())
+
+    assert oleria_sandbox.count("token") == 0  # that of whoever created the exports serves
+    assert len({call.client for call in oleria_sandbox.calls if call.kind == "get"}) <= shared.AT_ONCE
+
+
+def test_a_users_action_ends_one_wait_and_leaves_the_others(
+    oleria_sandbox: Sandbox, exports: list[str]
+) -> None:
+    async def main() -> None:
+        runner = runner_with(exports)
+        await runner.create_triggers()
+        await until(lambda: oleria_sandbox.count("get") >= 1)
+        runner.to_cancel.append(1)
+        await runner.cancel_triggers()
+        await until(lambda: runner.triggers[1]["task"].done())
+        oleria_sandbox.settings.export_seconds = 0
+        await until(lambda: len(runner.events) == len(exports) - 1)
+        await until(lambda: all(details["task"].done() for details in runner.triggers.values()))
+        await runner.cleanup_finished_triggers()
+        assert not runner.failed_triggers
+        assert not shared._shared
+
+    asyncio.run(main())
