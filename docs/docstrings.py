@@ -9,7 +9,8 @@ from typing import Any
 
 import griffe
 
-ROLE = re.compile(r":(?:class|func|meth|mod|data):`~?([\w.]+)`")
+ROLE = re.compile(r":(?:class|func|meth|data):`~?([\w.]+)`")
+MODULE = re.compile(r":mod:(`[\w.]+`)")
 
 
 class Docstrings(griffe.Extension):
@@ -18,7 +19,8 @@ class Docstrings(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
         if obj.docstring:
-            obj.docstring.value = ROLE.sub(lambda role: _link(obj, role[1]), obj.docstring.value)
+            text = MODULE.sub(r"\1", obj.docstring.value)
+            obj.docstring.value = ROLE.sub(lambda role: _link(obj, role[1]), text)
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Complete the signatures, now that everything is known."""
