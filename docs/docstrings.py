@@ -14,7 +14,7 @@ NAMED = re.compile(r":(?:mod|data):(`[\w.]+`)")
 
 
 class Docstrings(griffe.Extension):
-    """Sphinx roles become links (or code); ``**kwargs`` the arguments of the private class they are for; defaults values."""
+    """Sphinx roles become links or code, ``**kwargs`` the arguments it is for, and constants their values."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
