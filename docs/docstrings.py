@@ -9,16 +9,18 @@ from typing import Any
 
 import griffe
 
-ROLE = re.compile(r":(?:class|func|meth|mod|data):`~?([\w.]+)`")
+LINKED = re.compile(r":(?:class|func|meth):`~?([\w.]+)`")
+NAMED = re.compile(r":(?:mod|data):(`[\w.]+`)")
 
 
 class Docstrings(griffe.Extension):
-    """Sphinx roles become links; ``**kwargs`` the arguments of the private class they are for; defaults values."""
+    """Sphinx roles become links or code, ``**kwargs`` the arguments it is for, and constants their values."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
         if obj.docstring:
-            obj.docstring.value = ROLE.sub(lambda role: _link(obj, role[1]), obj.docstring.value)
+            text = NAMED.sub(r"\1", obj.docstring.value)
+            obj.docstring.value = LINKED.sub(lambda role: _link(obj, role[1]), text)
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Complete the signatures, now that everything is known."""
@@ -51,7 +53,9 @@ def _value(pkg: griffe.Module, default: Any) -> Any:
     path = getattr(default, "canonical_path", "")
     if path.startswith(f"{pkg.name}."):
         with suppress(KeyError):
-            return pkg[path.removeprefix(f"{pkg.name}.")].value
+            named = pkg[path.removeprefix(f"{pkg.name}.")]
+            if named.is_attribute:
+                return named.value
     return default
 
 

@@ -22,6 +22,7 @@ MOVED = {
     r"\]\((?:\.\./|docs/)": "](",
     r"\]\(README\.md": "](index.md",
     r"\]\(CHANGELOG\.md": "](changelog.md",
+    r"\]\(example_dags/?\)": "](example_dags.md)",
     r"\]\(example_dags/(\w+)\.py": r"](example_dags.md#\1",
 }
 """Links to files of the repository → links to the pages that show them."""
