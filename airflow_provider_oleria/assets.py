@@ -31,7 +31,7 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     from airflow_provider_oleria.compat import AssetRef
 
     result = saved.as_dict()
-    extra = {key: result[key] for key in _EXTRA if key in result}
+    extra: dict[str, Any] = {key: result[key] for key in _EXTRA if key in result}
     for outlet in outlets:
         with harmless(f"Describing {outlet!r}"):
             if isinstance(outlet, AssetAlias):
