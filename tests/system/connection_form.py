@@ -209,5 +209,5 @@ def run(cluster: Cluster, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         assert "failed" not in states
         return states == {"success"}
 
-    until(succeeded, "all tasks have succeeded", 300)
+    until(succeeded, "all tasks have succeeded")
     return [value for (value,) in cluster.rows(RESULTS, dag_id, run_id, ("here", "deferred"))]
