@@ -24,15 +24,7 @@ from airflow_provider_oleria.errors import (
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_line")
-
-
-@pytest.fixture
-def slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback taken for a line on which one connection is slow."""
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", float("inf"))
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source._PROBE", 1)
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source._CHUNK", 16 * 1024)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 # About 800 KB, fetched in parts of 64 KiB: as many ranges as a file of 100 MB has otherwise.
@@ -80,19 +72,9 @@ def test_a_large_file_comes_in_parts_each_once(
     starts = sorted(
         int(value.removeprefix("bytes=").split("-")[0]) for value in ranges(oleria_sandbox) if value
     )
-    assert starts == list(range(16 * 1024, size, 64 * 1024))
+    assert starts == list(range(64 * 1024, size, 64 * 1024))
     assert ranges(oleria_sandbox).count(None) == 1
     assert oleria_sandbox.count("get") == 1
-
-
-def test_on_a_fast_line_one_connection_is_enough(
-    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", 0)
-    save(download_id, tmp_path / "out.csv")
-
-    assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
-    assert ranges(oleria_sandbox) == [None]
 
 
 def test_a_small_file_takes_one_plain_get(oleria_sandbox: Sandbox, download_id: str, tmp_path: Path) -> None:
@@ -122,7 +104,7 @@ def test_a_store_that_announces_ranges_but_serves_none_is_not_fetched_twice(
     save(download_id, tmp_path / "out.csv")
 
     assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
-    assert ranges(oleria_sandbox) == [None, "bytes=16384-81919"]
+    assert ranges(oleria_sandbox) == [None, "bytes=65536-131071"]
 
 
 @either_way

@@ -25,7 +25,6 @@ from airflow_provider_oleria.errors import OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.transfer import source
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.stores.conftest import Bucket
 
@@ -125,10 +124,7 @@ CONTENT = b"id,name\r\n" + b"".join(
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".csv.zst", ".parquet"])
-def test_from_s3_to_s3_in_every_format_over_breaking_connections(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
-    monkeypatch.setattr(source, "FAST", float("inf"))
+def test_from_s3_to_s3_in_every_format_over_breaking_connections(bucket: Bucket, suffix: str) -> None:
     bucket.put("source.csv", CONTENT)
     presigned = bucket.presigned("source.csv")
     with breaking(urlsplit(presigned).port, after=300_000, times=6) as port:

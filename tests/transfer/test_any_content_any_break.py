@@ -123,8 +123,6 @@ def fetched(
         TemporaryDirectory() as folder,
         Store(content, breaks).serving() as url,
         patch.object(retry, "FIRST_PAUSE", 0.001),
-        patch.object(source, "FAST", float("inf")),
-        patch.object(source, "_PROBE", 1),
         patch.object(source, "_CHUNK", 700),
     ):
         file = Path(folder) / "out.csv"
