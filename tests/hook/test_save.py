@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.errors import (
+    OleriaDestinationError,
     OleriaGateError,
     OleriaGivenUpError,
     OleriaInputError,
@@ -282,6 +285,42 @@ def test_a_destination_that_cannot_be_written_is_found_before_anything_is_fetche
         save(download_id, destination)
 
     assert not oleria_sandbox.calls
+
+
+@pytest.fixture
+def full_at() -> Iterator[Callable[[int], None]]:
+    """Lets no file of this process grow beyond so many bytes: as near to a full disk as a test gets without one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_found_before_anything_is_fetched(
+    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, full_at: Callable[[int], None]
+) -> None:
+    full_at(0)
+    with pytest.raises(OleriaDestinationError, match=r"out.csv' cannot be written: \[Errno 27\]"):
+        OleriaHook().check_destination((tmp_path / "out.csv").as_uri())
+
+    assert not oleria_sandbox.calls
+    assert not list(tmp_path.iterdir())
+
+
+@either_way
+def test_a_disk_that_fills_up_meanwhile_keeps_the_previous_file(
+    oleria_sandbox: Sandbox,
+    download_id: str,
+    tmp_path: Path,
+    full_at: Callable[[int], None],
+    options: SaveOptions,
+) -> None:
+    (tmp_path / "out.csv").write_text("before")
+    full_at(300_000)
+    with pytest.raises(OleriaDestinationError, match=r"out.csv' cannot be written: \[Errno 27\]"):
+        save(download_id, tmp_path / "out.csv", options)
+
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 # Forks a process for each moment, which kills itself then; Airflow is imported only once.

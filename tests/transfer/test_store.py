@@ -362,9 +362,8 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
 class FullDisk(MemoryFileSystem):
     """A store whose files end a transfer after so many bytes."""
 
-    protocol = "fulldisk"
     store: ClassVar[dict[str, Any]] = {}
-    ends: ClassVar[BaseException]
+    ends: BaseException
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         file, write = super().open(*args, **kwargs), None
@@ -378,14 +377,20 @@ class FullDisk(MemoryFileSystem):
         return file
 
 
+@pytest.fixture
+def full_disk() -> Iterator[FullDisk]:
+    attach("memory", fs=(store := FullDisk()))
+    yield store
+    attach("memory", fs=MemoryFileSystem())
+
+
 @either_way
 @pytest.mark.parametrize("ends", [OSError(28, "No space left on device"), SystemExit("killed")])
 def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
-    options: SaveOptions, ends: BaseException
+    full_disk: FullDisk, options: SaveOptions, ends: BaseException
 ) -> None:
     """Although the store has fallen silent, which is given a minute."""
-    attach("fulldisk", fs=(full_disk := FullDisk()))
-    FullDisk.ends = ends
+    full_disk.ends = ends
     released = threading.Event()
 
     def says(number: int, answer: Answer) -> Answer:
@@ -394,9 +399,9 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
     with Store(says).serving() as url:
         settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=60)
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
-            transfer(lambda: url, ObjectStoragePath("fulldisk://lake/out.csv"), settings, options)
+            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)
 
-        assert full_disk.find("fulldisk://") == []
+        assert full_disk.find("memory://") == []
         deadline = time.monotonic() + 30
         while any(thread.name.startswith("oleria-") for thread in threading.enumerate()):
             assert time.monotonic() < deadline, "a thread is left"
