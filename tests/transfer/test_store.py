@@ -104,7 +104,7 @@ class Store:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(answer.body[: answer.at_most])
-                self.close_connection = "Content-Length" not in answer.headers
+                self.close_connection = answer.at_most is not None or "Content-Length" not in answer.headers
                 if answer.at_most is not None:
                     # A reset, not an end: what has arrived may be lost on the way up.
                     answer.then()
