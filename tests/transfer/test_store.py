@@ -369,7 +369,7 @@ class FullDisk(MemoryFileSystem):
         file, write = super().open(*args, **kwargs), None
 
         def full(data: bytes) -> int:
-            if file.tell() > 150_000:
+            if file.tell() > 50_000:
                 raise self.ends
             return write(data)
 
