@@ -37,6 +37,9 @@ _CHUNK: Final = 256 * 1024
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
+# What S3 calls a URL, or the credentials behind it, that is past its time; the first comes with any refusal.
+_EXPIRED: Final = ("AccessDenied", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch")
+
 
 class Source:
     """The object behind a download's presigned URL. A context manager; :meth:`chunks` may be read once.
