@@ -92,6 +92,10 @@ class OleriaObjectChangedError(OleriaTransientError):
     """The export was replaced in the store while it was being fetched."""
 
 
+class OleriaDestinationError(OleriaTransientError):
+    """The destination cannot be written just now: its disk is full, its store is in trouble."""
+
+
 class OleriaTimeoutError(OleriaTransientError):
     """The deadline passed before the export was complete."""
 

@@ -39,6 +39,14 @@ CONTENDERS = {
     "ours": "ours",
 }
 
+TABLE_HEAD = (
+    "| file | line | | wall, min (median), s | × curl's wall | CPU, median, s | × curl's CPU | peak memory, MiB |",
+    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+)
+
+Figures = dict[tuple[str, str], list[str]]
+"""The table's rows, by file and line."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -60,11 +68,12 @@ def main() -> None:
     if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) / 2:
         print(f"Careful: other work is going on (load {load:.1f}).", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-transfer-", dir=options.folder) as name:
-        rows = list(_measured(Path(name), options))
-    section = _section(rows, options)
-    print(section)
+        figures = {
+            (size, line): _figures(size, line, runs) for size, line, runs in _measured(Path(name), options)
+        }
+    print(_section(_heading(options), figures))
     if options.write:
-        _write(section)
+        _write(_heading(options), figures)
 
 
 def _options() -> argparse.Namespace:
@@ -138,28 +147,32 @@ def _output(command: list[Any]) -> dict[str, Any]:
     return result
 
 
-def _section(rows: list[tuple[str, str, dict[str, list[Run]]]], options: argparse.Namespace) -> str:
-    lines = [
-        "## Transfer",
-        "",
+def _heading(options: argparse.Namespace) -> str:
+    return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), Linux {platform.release()}, "
         f"Python {platform.python_version()}, {_curl_version()}. Unlimited: {options.repeat} runs; "
-        f"25 MB/s per connection: {options.repeat_limited}.",
-        "",
-        "| file | line | | wall, min (median), s | × curl's wall | CPU, median, s | × curl's CPU | peak memory, MiB |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for size, line, runs in rows:
-        curl = runs["curl -o"]
-        for name, own in runs.items():
-            wall, cpu = [run.seconds for run in own], _median_cpu(own)
-            peaks = [run.peak for run in own if run.peak is not None]
-            lines.append(
-                f"| {size} | {line} | {name} | {min(wall):.2f} ({statistics.median(wall):.2f}) "
-                f"| {min(wall) / min(run.seconds for run in curl):.2f} | {cpu:.2f} "
-                f"| {cpu / max(_median_cpu(curl), 0.01):.1f} | {f'{max(peaks):.0f}' if peaks else '–'} |"
-            )
-    return "\n".join(lines)
+        f"25 MB/s per connection: {options.repeat_limited}."
+    )
+
+
+def _figures(size: str, line: str, runs: dict[str, list[Run]]) -> list[str]:
+    """A row of the table for each contender."""
+    curl = runs["curl -o"]
+    rows = []
+    for name, own in runs.items():
+        wall, cpu = [run.seconds for run in own], _median_cpu(own)
+        peaks = [run.peak for run in own if run.peak is not None]
+        rows.append(
+            f"| {size} | {line} | {name} | {min(wall):.2f} ({statistics.median(wall):.2f}) "
+            f"| {min(wall) / min(run.seconds for run in curl):.2f} | {cpu:.2f} "
+            f"| {cpu / max(_median_cpu(curl), 0.01):.1f} | {f'{max(peaks):.0f}' if peaks else '–'} |"
+        )
+    return rows
+
+
+def _section(heading: str, figures: Figures) -> str:
+    cases = [(size, line) for size in SIZES for line in LINES]
+    return "\n".join([heading, "", *TABLE_HEAD, *(row for case in cases for row in figures.get(case, []))])
 
 
 def _median_cpu(runs: list[Run]) -> float:
@@ -179,14 +192,16 @@ def _curl_version() -> str:
     return " ".join(text.split()[:2])
 
 
-def _write(section: str) -> None:
-    """Put the section where the document has its predecessor's figures, up to the next section."""
-    text = DOCUMENT.read_text()
-    before, _, after = text.partition("## Transfer\n")
-    explained, _, figures = after.partition("<!-- figures -->")
-    rest = figures[figures.index("\n## ") :] if "\n## " in figures else "\n"
-    title, _, table = section.partition("\n")
-    DOCUMENT.write_text(f"{before}{title}\n{explained}<!-- figures -->\n{table}\n{rest}")
+def _write(heading: str, figures: Figures) -> None:
+    """Put the figures where the document has their predecessors; those of other files and lines stay."""
+    before, mark, after = DOCUMENT.read_text().partition("<!-- figures -->\n")
+    old, following, rest = after.partition("\n## ")
+    kept: Figures = defaultdict(list)
+    for row in old.splitlines():
+        _, *cells = [cell.strip() for cell in row.split("|")]
+        if cells and (case := (cells[0], cells[1])) not in figures:
+            kept[case].append(row)
+    DOCUMENT.write_text(f"{before}{mark}\n{_section(heading, kept | figures)}\n{following}{rest}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from airflow_provider_oleria.errors import OleriaInputError
+from airflow_provider_oleria.errors import OleriaDestinationError, OleriaInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -34,6 +34,19 @@ _BLOCK: Final = 8 * 1024 * 1024
 
 _MOST_BLOCKS: Final = 9_000
 """S3 takes 10,000."""
+
+_PROBE: Final = bytes(64 * 1024)
+"""What is written to find out whether there is room at all."""
+
+# What a retry does not mend, unlike a full disk or a store in trouble.
+_LASTING: Final = (
+    PermissionError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    ValueError,
+)
 
 
 def resolved(destination: str | ObjectStoragePath) -> ObjectStoragePath:
@@ -57,9 +70,10 @@ def resolved(destination: str | ObjectStoragePath) -> ObjectStoragePath:
 
 
 def check_writable(path: ObjectStoragePath) -> None:
-    """Find out what can be found out before an export is started: permissions, and whether the bucket exists.
+    """Find out what can be found out before an export is started: permissions, room, and whether the bucket exists.
 
     :raises OleriaInputError: naming the destination and what is in the way.
+    :raises OleriaDestinationError: likewise, where it may get out of the way.
     """
     try:
         if path.protocol in _LOCAL:
@@ -68,8 +82,12 @@ def check_writable(path: ObjectStoragePath) -> None:
             # Begun and given up: it needs the right to write, and leaves nothing.
             begun = _s3(path, "create_multipart_upload")
             _s3(path, "abort_multipart_upload", UploadId=begun["UploadId"])
-    except (OSError, ValueError) as problem:
-        raise OleriaInputError(f"destination {str(path)!r} cannot be written: {problem}") from problem
+        elif path.protocol not in _COMMITTING:
+            _check_store(path)
+    except _LASTING as problem:
+        raise OleriaInputError(_cannot_be_written(path, problem)) from problem
+    except OSError as problem:
+        raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
 
 
 @contextmanager
@@ -78,6 +96,7 @@ def publication(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
 
     :param path: the destination.
     :param size: about how many bytes are to come.
+    :raises OleriaDestinationError: it cannot be written.
     """
     if path.protocol in _LOCAL:
         publish = _local_file(Path(path.path))
@@ -85,8 +104,15 @@ def publication(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
         publish = _upload(path, size)
     else:
         publish = _renamed_object(path)
-    with publish as file:
-        yield file
+    try:
+        with publish as file:
+            yield file
+    except OSError as problem:
+        raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
+
+
+def _cannot_be_written(path: ObjectStoragePath, problem: Exception) -> str:
+    return f"destination {str(path)!r} cannot be written: {problem}"
 
 
 @contextmanager
@@ -99,7 +125,8 @@ def _local_file(path: Path) -> Iterator[IO[bytes]]:
         # Opened the plain way, for the file mode the umask asks for.
         with part.open("xb") as file:
             # Held as long as this process lives: how a leftover is told from a file somebody is writing.
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(OSError):  # some network filesystems have no locks; leftovers stay there, then
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -132,7 +159,7 @@ def _check_folder(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(_part_name(path.name))
     try:
-        part.touch(exist_ok=False)
+        part.write_bytes(_PROBE)
     finally:
         part.unlink(missing_ok=True)
 
@@ -177,12 +204,10 @@ def _s3(path: ObjectStoragePath, operation: str, *, prefix: bool = False, **argu
 @contextmanager
 def _renamed_object(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
     """For stores that cannot hold an upload back: written under another name, then moved."""
-    fs, target = path.fs, PurePosixPath(path.path)
-    folder = str(target.parent)
-    fs.makedirs(folder, exist_ok=True)
-    for leftover in fs.glob(f"{folder}/.{escape(target.name)}.*.part"):
+    fs, target, part = _beside(path)
+    for leftover in fs.glob(f"{target.parent}/.{escape(target.name)}.*.part"):
         fs.rm_file(leftover)
-    part = f"{folder}/{_part_name(target.name)}"
+        log.info("Removed %s, left behind by a process that was killed.", leftover)
     try:
         with fs.open(part, "wb") as file:
             yield file
@@ -191,6 +216,21 @@ def _renamed_object(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
         with suppress(Exception):  # what went wrong is the error to show
             fs.rm_file(part)
         raise
+
+
+def _check_store(path: ObjectStoragePath) -> None:
+    fs, target, part = _beside(path)
+    if fs.isdir(str(target)):
+        raise IsADirectoryError(f"{target} is a folder; give the path of a file in it")
+    fs.pipe_file(part, _PROBE)
+    fs.rm_file(part)
+
+
+def _beside(path: ObjectStoragePath) -> tuple[Any, PurePosixPath, str]:
+    """The filesystem, the target, and a name in the target's folder, which is made where it is missing."""
+    target = PurePosixPath(path.path)
+    path.fs.makedirs(str(target.parent), exist_ok=True)
+    return path.fs, target, str(target.with_name(_part_name(target.name)))
 
 
 def _part_name(name: str) -> str:

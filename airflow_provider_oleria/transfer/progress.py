@@ -1,10 +1,10 @@
-"""Says how far a long transfer has come."""
+"""Says how far a long transfer has come, and how long it took."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 log = logging.getLogger(__name__)
@@ -13,21 +13,31 @@ _EVERY: Final = 10.0
 """Seconds between two lines."""
 
 
-def reported(chunks: Iterable[bytes], size: int | None) -> Iterator[bytes]:
-    """The chunks as they are, with a line in the log at most every 10 s.
+def reported(
+    chunks: Iterable[bytes], size: int | None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[bytes]:
+    """The chunks as they are, with a line in the log at most every 10 s, and one at the end.
 
     :param chunks: what is transferred.
     :param size: their bytes in all, where that is known.
+    :param clock: in seconds.
     """
-    started = said = time.monotonic()
+    started = said = clock()
     received = 0
     for chunk in chunks:
         yield chunk
         received += len(chunk)
-        now = time.monotonic()
+        now = clock()
         if now - said >= _EVERY:
             said = now
             log.info("%s", _line(received, size, received / (now - started)))
+    took = clock() - started
+    log.info(
+        "Received %s MB in %.1f s (%.1f MB/s).",
+        f"{received / 1e6:,.1f}",
+        took,
+        received / 1e6 / max(took, 1e-3),
+    )
 
 
 def _line(received: int, size: int | None, rate: float) -> str:

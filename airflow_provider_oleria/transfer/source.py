@@ -13,10 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from mmap import mmap
 from typing import Final, Self
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
@@ -33,11 +35,7 @@ log = logging.getLogger(__name__)
 
 _CHUNK: Final = 256 * 1024
 
-_PROBE: Final = 1024 * 1024
-"""Bytes over which the speed of the one stream is looked at."""
-
-FAST = 200e6
-"""Bytes per second from which on one connection is enough: more of them would only take turns at the processor."""
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 # What S3 calls a URL, or the credentials behind it, that is past its time; the first comes with any refusal.
 _EXPIRED: Final = ("AccessDenied", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch")
@@ -59,8 +57,10 @@ class Source:
         self._settings = settings
         self._parts = parts
         self._part_size = part_size
+        self._session = _session(connections=parts)
         self._stop = threading.Event()
-        self._threads = threading.local()
+        self._open: set[requests.Response] = set()
+        self._reading: Generator[bytes, None, None]
         self._etag: str | None = None
         self.size: int | None = None
         self.encoding = ""
@@ -69,86 +69,80 @@ class Source:
         """Open it with one plain GET: all that a small file needs."""
         self._first = self._opened(0, None)
         headers = self._first.headers
-        etag, length = headers.get("ETag", ""), headers.get("Content-Length", "")
-        self.size = int(length) if length.isdecimal() else None
+        self.size = _number(headers.get("Content-Length"))
         self.encoding = headers.get("Content-Encoding", "").strip().lower()
         # Only a strong ETag says that two answers are of the same bytes.
-        self._etag = etag if etag.startswith('"') else None
+        self._etag = etag if (etag := headers.get("ETag", "")).startswith('"') else None
+        self._reading = self._stream(0, self.size, self._first)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Let go of the store: no connection stays open, and whoever still reads from one ends."""
         self._stop.set()
-        self._first.close()
+        for response in tuple(self._open):
+            with suppress(Exception):  # urllib3 can from 2.3 on; before, a reader ends with its next bytes
+                response.raw.shutdown()
+        self._reading.close()
+        self._close(self._first)
+        self._session.close()
 
     def chunks(self) -> Iterator[bytes]:
         """The object's bytes as they are stored.
 
-        It comes in one stream for as long as one connection is fast, and in parts, several at a time, from where it
-        turns out slow.
-
         :raises OleriaObjectChangedError: it was replaced meanwhile: what came so far is of no use.
         :raises OleriaGivenUpError: it cannot be had, however often it was tried.
         """
-        stream = self._stream(0, self.size, self._first)
-        if self.size is None or not self._comes_in_parts(self.size):
-            yield from stream
-            return
-        at, probed, since = 0, 0, time.monotonic()
-        for chunk in stream:
-            yield chunk
-            at += len(chunk)
-            if at - probed < _PROBE:
-                continue
-            now = time.monotonic()
-            if at - probed < FAST * (now - since) and self.size - at > self._part_size:
-                break
-            probed, since = at, now
-        else:
-            return
-        first_part = self._opened(at, at + self._part_size)
-        if first_part.status_code == 206:
-            stream.close()
-            yield from self._in_parts(at, self.size, first_part)
-        else:
-            # It announces ranges, but does not serve them: the first answer is good for the whole object.
-            first_part.close()
-            yield from stream
+        size = self.size
+        if size is not None and self._comes_in_parts(size):
+            second = self._opened(self._part_size, 2 * self._part_size)
+            if second.status_code == 206:
+                self._reading = self._in_parts(size, [self._first, second])
+            else:
+                # It announces ranges, but does not serve them: the first answer is good for the whole object.
+                self._close(second)
+        return self._reading
 
     def _comes_in_parts(self, size: int) -> bool:
         ranges = self._first.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
         return ranges and self._etag is not None and self._parts > 1 and size > 2 * self._part_size
 
-    def _in_parts(self, start: int, size: int, first_part: requests.Response) -> Iterator[bytes]:
-        opened = {start: first_part}
-        starts = iter(range(start, size, self._part_size))
+    def _in_parts(self, size: int, opened: list[requests.Response]) -> Generator[bytes, None, None]:
+        # As many buffers as parts in flight, used over and over: what is held is never more, however slow the
+        # destination is. Not on the heap, which would scatter and keep it.
+        buffers = deque(mmap(-1, self._part_size) for _ in range(self._parts))
+        answers = iter(opened)
+        starts = iter(range(0, size, self._part_size))
         pending: deque[Future[mmap]] = deque()
         pool = ThreadPoolExecutor(self._parts, thread_name_prefix="oleria-part")
 
         def submit_next() -> None:
-            if (at := next(starts, None)) is not None:
-                end = min(at + self._part_size, size)
-                pending.append(pool.submit(self._part, at, end, opened.pop(at, None)))
+            if (start := next(starts, None)) is not None:
+                end = min(start + self._part_size, size)
+                pending.append(pool.submit(self._part, buffers.popleft(), start, end, next(answers, None)))
 
         try:
             for _ in range(self._parts):
                 submit_next()
             while pending:
-                with pending.popleft().result() as part:
-                    while chunk := part.read(_CHUNK):
-                        yield chunk
-                # Only now: what is held is never more than `parts` parts, however slow the destination is.
+                part = pending.popleft().result()
+                left = part.tell()
+                part.seek(0)
+                while left and (chunk := part.read(min(left, _CHUNK))):
+                    left -= len(chunk)
+                    yield chunk
+                buffers.append(part)
                 submit_next()
         finally:
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _part(self, start: int, end: int, response: requests.Response | None) -> mmap:
-        # Memory of its own, which goes back to the system when it is closed: the heap would keep and scatter it.
-        part = mmap(-1, end - start)
-        for chunk in self._stream(start, end, response):
-            part.write(chunk)
-        part.seek(0)
-        return part
+    def _part(self, buffer: mmap, start: int, end: int, answer: requests.Response | None) -> mmap:
+        buffer.seek(0)
+        for chunk in self._stream(start, end, answer):
+            buffer.write(chunk)
+            if self._stop.is_set():
+                break  # nobody waits for it any longer
+        return buffer
 
     def _stream(
         self, start: int, end: int | None, response: requests.Response | None = None
@@ -168,14 +162,14 @@ class Source:
             except OleriaOutageError as problem:
                 if at and self._etag is None:
                     raise OleriaObjectChangedError(
-                        f"{problem}; the store gives no ETag, so that it cannot be taken up where it broke"
+                        f"{problem}; the store gives no strong ETag, so that it cannot be taken up where it broke"
                     ) from problem
                 attempts.failed(problem, f"at byte {at:,}")
             else:
                 return
             finally:
                 if response is not None:
-                    response.close()
+                    self._close(response)
                 response = None
 
     def _opened(self, start: int, end: int | None) -> requests.Response:
@@ -195,7 +189,7 @@ class Source:
         url = self._link.url()
         problem: OleriaOutageError
         try:
-            response = self._session().get(
+            response = self._session.get(
                 url,
                 headers=headers,
                 stream=True,
@@ -206,35 +200,40 @@ class Source:
         except requests.RequestException as error:
             problem = request_fault(error, url)
         else:
-            return self._checked(response, start, url)
+            self._open.add(response)
+            try:
+                self._check(response, start, url)
+            except BaseException:
+                self._close(response)
+                raise
+            return response
         # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
         raise problem
 
-    def _checked(self, response: requests.Response, start: int, url: str) -> requests.Response:
+    def _check(self, response: requests.Response, start: int, url: str) -> None:
         status, headers = response.status_code, response.headers
-        if status in (412, 416) or (
-            status in (200, 206) and self._etag is not None and headers.get("ETag", self._etag) != self._etag
-        ):
-            response.close()
+        if status not in (200, 206, 412, 416):
+            problem = _refusal(response)
+            if isinstance(problem, OleriaUrlExpiredError):
+                self._link.refused(url)
+            raise problem
+        size = _number(headers.get("Content-Length"))
+        if status == 206:
+            sent = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+            if sent is None or "Range" not in response.request.headers or int(sent[1]) != start:
+                raise OleriaTransferError("the store answered with other bytes than it was asked for")
+            size = self.size if sent[2] == "*" else int(sent[2])
+        elif status == 200 and size is None and headers.get("Transfer-Encoding", "").lower() != "chunked":
+            raise OleriaTransferError(
+                "the store does not say how long the file is, so that its end cannot be told"
+            )
+        another = self._etag is not None and headers.get("ETag") != self._etag
+        if status in (412, 416) or another or (self.size is not None and size != self.size):
             raise OleriaObjectChangedError("the export was replaced in the store while it was being fetched")
-        if status == 200 or (
-            status == 206 and headers.get("Content-Range", "").startswith(f"bytes {start}-")
-        ):
-            return response
-        problem = _refusal(response)
-        if isinstance(problem, OleriaUrlExpiredError):
-            self._link.refused(url)
-        response.close()
-        raise problem
 
-    def _session(self) -> requests.Session:
-        """One for each thread: it keeps its connection from part to part."""
-        if not hasattr(self._threads, "session"):
-            session = requests.Session()
-            # No credentials but the URL: S3 refuses a request with two kinds, and requests would look into ~/.netrc.
-            session.auth = lambda request: request
-            self._threads.session = session
-        return self._threads.session  # type: ignore[no-any-return]  # thread-locals are untyped
+    def _close(self, response: requests.Response) -> None:
+        response.close()
+        self._open.discard(response)
 
 
 class _Link:
@@ -244,11 +243,20 @@ class _Link:
         self._fresh_url = fresh_url
         self._lock = threading.Lock()
         self._url: str | None = None
+        self._problem: Exception | None = None
 
     def url(self) -> str:
         with self._lock:
+            if (
+                self._problem is not None
+            ):  # patience was had with the API once, and is not for each connection anew
+                raise self._problem
             if self._url is None:
-                url = self._fresh_url()
+                try:
+                    url = self._fresh_url()
+                except Exception as problem:
+                    self._problem = problem
+                    raise
                 if not url.startswith("https://") and not is_loopback(url):
                     raise OleriaTransferError(
                         "the presigned URL is not https: a credential is not sent in plain text"
@@ -295,11 +303,14 @@ def _body(response: requests.Response, at: int, end: int | None) -> Iterator[byt
     # A store that ignores ranges answers with the whole object.
     skip = at if response.status_code == 200 else 0
     missing = None if end is None else end - at
+    # What a read has got when the line is reset under it is lost: the first ones are small, so that any answer counts.
+    amount = _CHUNK // 16
     problem: OleriaOutageError | None = None
     try:
         while missing is None or missing > 0:
+            amount = min(2 * amount, _CHUNK)
             chunk = response.raw.read(
-                _CHUNK if missing is None else min(_CHUNK, skip + missing), decode_content=False
+                amount if missing is None else min(amount, skip + missing), decode_content=False
             )
             if not chunk:
                 break
@@ -316,8 +327,23 @@ def _body(response: requests.Response, at: int, end: int | None) -> Iterator[byt
         raise OleriaTransferError(f"the answer ended {missing:,} bytes before its end")
 
 
+def _session(connections: int) -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(pool_maxsize=connections))
+    session.mount("https://", HTTPAdapter(pool_maxsize=connections))
+    # No credentials but the URL: S3 refuses a request with two kinds, and requests would look into ~/.netrc.
+    session.auth = lambda request: request
+    return session
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
+
+
 def _refusal(response: requests.Response) -> OleriaTransferError:
-    body = next(response.iter_content(4096), b"")
+    body = b""
+    with suppress(requests.RequestException):
+        body = next(response.iter_content(4096), b"")
     said = f"the store answered {response.status_code} {error_code(body)}".rstrip()
     if is_expired(response.status_code, body):
         return OleriaUrlExpiredError(f"{said}: the presigned URL is not accepted (any more)")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.errors import (
+    OleriaDestinationError,
     OleriaGateError,
     OleriaGivenUpError,
     OleriaInputError,
@@ -24,15 +27,7 @@ from airflow_provider_oleria.errors import (
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_line")
-
-
-@pytest.fixture
-def slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback taken for a line on which one connection is slow."""
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", float("inf"))
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source._PROBE", 1)
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source._CHUNK", 16 * 1024)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 # About 800 KB, fetched in parts of 64 KiB: as many ranges as a file of 100 MB has otherwise.
@@ -80,19 +75,9 @@ def test_a_large_file_comes_in_parts_each_once(
     starts = sorted(
         int(value.removeprefix("bytes=").split("-")[0]) for value in ranges(oleria_sandbox) if value
     )
-    assert starts == list(range(16 * 1024, size, 64 * 1024))
+    assert starts == list(range(64 * 1024, size, 64 * 1024))
     assert ranges(oleria_sandbox).count(None) == 1
     assert oleria_sandbox.count("get") == 1
-
-
-def test_on_a_fast_line_one_connection_is_enough(
-    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_oleria.transfer.source.FAST", 0)
-    save(download_id, tmp_path / "out.csv")
-
-    assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
-    assert ranges(oleria_sandbox) == [None]
 
 
 def test_a_small_file_takes_one_plain_get(oleria_sandbox: Sandbox, download_id: str, tmp_path: Path) -> None:
@@ -122,7 +107,7 @@ def test_a_store_that_announces_ranges_but_serves_none_is_not_fetched_twice(
     save(download_id, tmp_path / "out.csv")
 
     assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
-    assert ranges(oleria_sandbox) == [None, "bytes=16384-81919"]
+    assert ranges(oleria_sandbox) == [None, "bytes=65536-131071"]
 
 
 @either_way
@@ -300,6 +285,42 @@ def test_a_destination_that_cannot_be_written_is_found_before_anything_is_fetche
         save(download_id, destination)
 
     assert not oleria_sandbox.calls
+
+
+@pytest.fixture
+def full_at() -> Iterator[Callable[[int], None]]:
+    """Lets no file of this process grow beyond so many bytes: as near to a full disk as a test gets without one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_found_before_anything_is_fetched(
+    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, full_at: Callable[[int], None]
+) -> None:
+    full_at(0)
+    with pytest.raises(OleriaDestinationError, match=r"out.csv' cannot be written: \[Errno 27\]"):
+        OleriaHook().check_destination((tmp_path / "out.csv").as_uri())
+
+    assert not oleria_sandbox.calls
+    assert not list(tmp_path.iterdir())
+
+
+@either_way
+def test_a_disk_that_fills_up_meanwhile_keeps_the_previous_file(
+    oleria_sandbox: Sandbox,
+    download_id: str,
+    tmp_path: Path,
+    full_at: Callable[[int], None],
+    options: SaveOptions,
+) -> None:
+    (tmp_path / "out.csv").write_text("before")
+    full_at(300_000)
+    with pytest.raises(OleriaDestinationError, match=r"out.csv' cannot be written: \[Errno 27\]"):
+        save(download_id, tmp_path / "out.csv", options)
+
+    assert (tmp_path / "out.csv").read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 # Forks a process for each moment, which kills itself then; Airflow is imported only once.

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.errors import OleriaTransientError
+from airflow_provider_oleria.errors import OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
@@ -64,3 +64,25 @@ def test_a_transfer_that_breaks_for_good_leaves_what_stood_there(
     assert {path: store.cat(path) for path in store.find("memory://")} == (
         {} if previous is None else {"/lake/out.csv": previous}
     )
+
+
+def test_what_a_killed_worker_left_behind_is_removed(
+    oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str
+) -> None:
+    store.pipe("memory://lake/.out.csv.0123abcd.part", b"half")
+    store.pipe("memory://lake/.other.csv.0123abcd.part", b"not ours")
+    OleriaHook().save_download(download_id, PATH)
+
+    assert store.find("memory://") == ["/lake/.other.csv.0123abcd.part", "/lake/out.csv"]
+
+
+def test_a_folder_is_found_before_an_export_is_started(store: fsspec.AbstractFileSystem) -> None:
+    store.pipe("memory://lake/out.csv/already.csv", b"")
+    with pytest.raises(OleriaInputError, match="cannot be written: /lake/out.csv is a folder"):
+        OleriaHook().check_destination(PATH)
+
+
+def test_looking_whether_it_can_be_written_leaves_nothing(store: fsspec.AbstractFileSystem) -> None:
+    OleriaHook().check_destination(PATH)
+
+    assert store.find("memory://") == []
