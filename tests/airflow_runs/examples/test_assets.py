@@ -23,6 +23,8 @@ def test_the_consumer_reads_what_was_exported(
 ) -> None:
     producer, consumer = load("oleria_asset_producer", FILE), load("oleria_asset_consumer", FILE)
     register(consumer)
+    with sqlite3.connect(airflow_db) as database:
+        database.execute("update dag set is_paused = 0 where dag_id = ?", [consumer.dag_id])
     exported = run_dag(producer)
     with sqlite3.connect(airflow_db) as database:
         queued = database.execute(f"select target_dag_id from {QUEUE}").fetchall()  # noqa: S608
