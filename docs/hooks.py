@@ -88,7 +88,7 @@ def _data_contexts() -> Iterator[str]:
 
 def _example_dags() -> str:
     """Each example DAG: its docstring, then its code."""
-    parts = ["# Example DAGs\n\nEach of them runs in a test, against the [sandbox](sandbox.md)."]
+    parts = ["# Example DAGs\n\nWhat each is for is in [Recipes](recipes.md)."]
     for path in sorted((ROOT / "example_dags").glob("*.py")):
         code = path.read_text()
         about = ast.get_docstring(ast.parse(code)) or ""

@@ -1,6 +1,6 @@
 """Every night: who has access to what, as one CSV per data context, in a folder per date.
 
-Needs a Connection ``oleria_default``. The files go to the Airflow Variable ``oleria_export_root``
+Needs the Connection ``oleria_default``. The files go to the Airflow Variable ``oleria_export_root``
 (or the environment's ``AIRFLOW_VAR_OLERIA_EXPORT_ROOT``), such as ``s3://aws_default@lake/oleria``.
 """
 

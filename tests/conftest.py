@@ -33,9 +33,13 @@ os.environ |= {
 }
 
 # Its scenarios are run by name (make test-system), with what the dependency group "system" installs.
-collect_ignore = [] if find_spec("psycopg2") else ["system"]
+collect_ignore = [] if find_spec("celery") else ["system"]
 
-pytest_plugins = ["airflow_provider_oleria.sandbox.pytest_plugin"]
+pytest_plugins = [
+    "airflow_provider_oleria.sandbox.pytest_plugin",
+    "tests.servers.s3",
+    "tests.servers.postgres",
+]
 
 
 @pytest.fixture(autouse=True)

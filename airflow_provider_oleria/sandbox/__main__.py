@@ -54,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=8089, help="port to listen on; 0 for any free one")
     add("--rows", type=int, default=Settings.rows, help="rows of each data context, before filters")
     add("--seed", type=int, default=Settings.seed, help="other rows for another seed")
+    add(
+        "--day",
+        type=int,
+        default=Settings.day,
+        help="how many days the tenant has lived on; each changes something",
+    )
     add("--export-seconds", type=float, default=Settings.export_seconds, help="how long an export takes")
     add("--token-seconds", type=float, default=Settings.token_seconds, help="life of a token")
     add("--url-seconds", type=float, default=Settings.url_seconds, help="life of a presigned URL")

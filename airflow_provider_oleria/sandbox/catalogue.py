@@ -185,11 +185,12 @@ _RECIPES: Final[Mapping[DataContext, tuple[Recipe, ...]]] = {
 
 
 @lru_cache(maxsize=64)
-def columns_of(data_context: DataContext, seed: int) -> Mapping[str, Column]:
+def columns_of(data_context: DataContext, seed: int, day: int = 0) -> Mapping[str, Column]:
     """The columns of a data context by name, in the order of the CSV.
 
     :param data_context: one that Oleria has published.
     :param seed: other values for another seed.
+    :param day: how many days have passed.
     """
-    maker = Maker(f"{seed}/{data_context}")
+    maker = Maker(f"{seed}/{data_context}", day)
     return {column.name: column for column in (recipe(maker) for recipe in _RECIPES[data_context])}

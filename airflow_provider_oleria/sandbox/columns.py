@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from functools import total_ordering
 from typing import Any, Protocol, TypeVar
 
+from airflow_provider_oleria.sandbox.days import changes
+
 Value = str | int | float | bool | datetime | None
 Result = TypeVar("Result")
 Lookup = Callable[[Sequence[int]], Sequence[Result]]
@@ -22,6 +24,9 @@ Lookup = Callable[[Sequence[int]], Sequence[Result]]
 
 REFERENCE_MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 """The sandbox's "now": all timestamps lie before it, and the filter ``last`` counts back from it."""
+
+_STEP = 7
+"""How far on in its table a row that changes finds its next value."""
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
@@ -51,17 +56,21 @@ class TableColumn:
     :param data_type: string, number, boolean, timestamp or enum.
     :param table: the values.
     :param offset: which entry row 0 takes.
+    :param day: how many days a column that changes has been changing.
     """
 
-    def __init__(self, name: str, data_type: str, table: Sequence[Value], offset: int = 0) -> None:
+    def __init__(
+        self, name: str, data_type: str, table: Sequence[Value], offset: int = 0, day: int = 0
+    ) -> None:
         self.name = name
         self.data_type = data_type
         self._table = table
         self._offset = offset
+        self._day = day
 
     def each(self, function: Callable[[Value], Result]) -> Lookup[Result]:
         """See :class:`Column`."""
-        return cyclic([function(value) for value in self._table], self._offset)
+        return cyclic([function(value) for value in self._table], self._offset, self._day)
 
     def order(self, *, descending: bool) -> Lookup[int]:
         """See :class:`Column`."""
@@ -102,15 +111,18 @@ class NumberedColumn:
         )
 
 
-def cyclic(table: Sequence[Result], offset: int) -> Lookup[Result]:
+def cyclic(table: Sequence[Result], offset: int, day: int = 0) -> Lookup[Result]:
     """Looks rows up in a table that repeats for ever.
 
     :param table: the entries.
     :param offset: which entry row 0 takes.
+    :param day: how many days have passed; a row that changes takes another entry.
     """
     entries, period = list(table), len(table)
 
     def look_up(rows: Sequence[int]) -> Sequence[Result]:
+        if day:
+            return [entries[(row + offset + _STEP * changes(row, day)) % period] for row in rows]
         if isinstance(rows, range):  # neighbours, as in every unfiltered and unsorted export
             start = (rows.start + offset) % period
             return (entries * (len(rows) // period + 2))[start : start + len(rows)]

@@ -11,16 +11,26 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.sandbox.catalogue import columns_of
+from airflow_provider_oleria.sandbox.days import present
 from airflow_provider_oleria.sandbox.query import Query
 from airflow_provider_oleria.sandbox.selection import csv_of, select
 from airflow_provider_oleria.sandbox.settings import Settings
 
 _WBITS = {"gzip": 31, "deflate": 15}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Which rows there are to export: the knobs of :class:`Settings` that say so."""
+
+    rows: int
+    seed: int
+    day: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Export:
 
     :param id: the download id.
     :param query: what it asked for.
-    :param rows: how many rows there were.
+    :param population: what there was to export.
     :param created: when, by the monotonic clock.
     :param content_encoding: how it is stored.
     :param stored: what it makes.
@@ -74,7 +84,7 @@ class Export:
 
     id: str
     query: Query
-    rows: int
+    population: Population
     created: float
     content_encoding: str | None
     stored: Future[StoredObject]
@@ -103,9 +113,13 @@ class Exports:
         :param query: what to export.
         :param fails: the error code it shall end with.
         """
-        rows, seed, encoding = self._settings.rows, self._settings.seed, self._settings.content_encoding
-        stored = self._store(query, rows, seed, encoding)
-        export = Export(str(uuid.uuid4()), query, rows, time.monotonic(), encoding, stored, fails)
+        settings = self._settings
+        population, encoding = (
+            Population(settings.rows, settings.seed, settings.day),
+            settings.content_encoding,
+        )
+        stored = self._store(query, population, encoding)
+        export = Export(str(uuid.uuid4()), query, population, time.monotonic(), encoding, stored, fails)
         with self._lock:
             self._exports[export.id] = export
         return export
@@ -145,7 +159,7 @@ class Exports:
             export = self._exports[download_id]
             self._replacements += 1
             seed = self._settings.seed + 1_000_003 * self._replacements
-        stored = self._store(export.query, export.rows, seed, export.content_encoding)
+        stored = self._store(export.query, replace(export.population, seed=seed), export.content_encoding)
         expected = stored.result().csv
         export.stored = stored
         return expected
@@ -156,17 +170,18 @@ class Exports:
         self._pool.shutdown(cancel_futures=True)
         self._folder.cleanup()
 
-    def _store(self, query: Query, rows: int, seed: int, encoding: str | None) -> Future[StoredObject]:
-        question = [query.data_context, query.filter_by, query.sort_by, rows, seed, encoding]
+    def _store(self, query: Query, population: Population, encoding: str | None) -> Future[StoredObject]:
+        question = [query.data_context, query.filter_by, query.sort_by, astuple(population), encoding]
         key = json.dumps(question, sort_keys=True)
         with self._lock:
             if key not in self._made:
-                self._made[key] = self._pool.submit(self._make, query, rows, seed, encoding)
+                self._made[key] = self._pool.submit(self._make, query, population, encoding)
             return self._made[key]
 
-    def _make(self, query: Query, rows: int, seed: int, encoding: str | None) -> StoredObject:
+    def _make(self, query: Query, population: Population, encoding: str | None) -> StoredObject:
         path = Path(self._folder.name, f"{uuid.uuid4().hex}.csv")
-        columns = columns_of(query.data_context, seed)
+        columns = columns_of(query.data_context, population.seed, population.day)
+        rows = present(population.rows, population.day)
         row_count = size = 0
         digest = hashlib.sha256()
         with path.open("wb") as file:

@@ -17,6 +17,7 @@ from airflow_provider_oleria.sandbox.columns import (
     Value,
     cyclic,
 )
+from airflow_provider_oleria.sandbox.days import CHANGING
 
 # One for each column of the widest context, and a few to spare.
 _PERIODS = (997, 1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 1069, 1087, 1091, 1093)
@@ -27,9 +28,11 @@ class Maker:
     """Makes the columns of one data context out of one seed.
 
     :param seed: names the sandbox's seed and the data context.
+    :param day: how many days have passed.
     """
 
     seed: str
+    day: int = 0
     subjects: Sequence[samples.Subject] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +47,8 @@ class Maker:
         random, period = self._random(name), next(self._periods)
         table = [None if random.random() < empty else draw(random, number) for number in range(period)]
         # Names start with an odd one (see samples), so that the smallest export has it; the rest starts anywhere.
-        return TableColumn(name, data_type, table, 0 if draw is samples.label else random.randrange(period))
+        offset = 0 if draw is samples.label else random.randrange(period)
+        return TableColumn(name, data_type, table, offset, self.day if name in CHANGING else 0)
 
     def identifier(self, name: str) -> Column:
         stem = f"{self._random(name).getrandbits(32):08x}-0000-4000-8000-"

@@ -37,14 +37,14 @@ def csv_of(columns: Mapping[str, Column], batches: Iterator[Sequence[int]]) -> I
 
 def select(
     columns: Mapping[str, Column],
-    rows: int,
+    rows: range,
     filter_by: Sequence[Mapping[str, Any]] = (),
     sort_by: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Sequence[int]]:
     """The numbers of the rows that pass, in order, never all of them at once.
 
     :param columns: the columns by name.
-    :param rows: how many rows there are.
+    :param rows: the numbers of all rows.
     :param filter_by: filters that must all hold.
     :param sort_by: applied in turn; rows that tie keep their natural order, empty values come last.
     """
@@ -103,9 +103,9 @@ def _typed(data_type: str, filter_type: str, value: Any) -> Any:
     return value
 
 
-def _filtered(rows: int, masks: Sequence[Lookup[bool]]) -> Iterator[Sequence[int]]:
-    for start in range(0, rows, BATCH):
-        batch: Sequence[int] = range(start, min(start + BATCH, rows))
+def _filtered(rows: range, masks: Sequence[Lookup[bool]]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(rows), BATCH):
+        batch: Sequence[int] = rows[start : start + BATCH]
         for mask in masks:
             batch = list(compress(batch, mask(batch)))
         if batch:

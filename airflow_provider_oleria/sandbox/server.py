@@ -36,6 +36,7 @@ class Sandbox:
 
     :param rows: rows of a data context before any filter.
     :param seed: other rows for another seed.
+    :param day: how many days the tenant has lived on; each changes something.
     :param export_seconds: how long an export stays ``accepted``.
     :param token_seconds: life of a token.
     :param url_seconds: life of a presigned URL.
@@ -69,10 +70,12 @@ class Sandbox:
         host: str = "127.0.0.1",
         port: int = 0,
         client_secret: str | None = None,
+        day: int = Settings.day,
     ) -> None:
         self.settings = Settings(
             rows=rows,
             seed=seed,
+            day=day,
             export_seconds=export_seconds,
             token_seconds=token_seconds,
             url_seconds=url_seconds,

@@ -27,6 +27,8 @@ class Settings:
 
     :param rows: rows of a data context before any filter; read when an export is created.
     :param seed: other rows for another seed; read when an export is created.
+    :param day: how many days the tenant has lived on: each day some rows join, some leave, and one in a hundred changes
+        its role, its flags and its counts; read when an export is created.
     :param export_seconds: how long an export stays ``accepted``; counted from its creation, read at every poll.
     :param token_seconds: life of a token; read when one is issued.
     :param url_seconds: life of a presigned URL; read when one is issued.
@@ -39,6 +41,7 @@ class Settings:
 
     rows: int = 1000
     seed: int = 7
+    day: int = 0
     export_seconds: float = 0.2
     token_seconds: float = 3600
     url_seconds: float = 300
@@ -65,7 +68,7 @@ class Settings:
     def _check(changes: Mapping[str, Any]) -> None:
         for name, value in changes.items():
             match name:
-                case "rows":
+                case "rows" | "day":
                     right = _is_number(value, int) and value >= 0
                 case "seed":
                     right = _is_number(value, int)

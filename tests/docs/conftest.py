@@ -9,13 +9,13 @@ import pytest
 
 from airflow_provider_oleria.sandbox import Sandbox
 from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
-from tests.stores.conftest import Bucket, bucket, s3_endpoint  # noqa: F401
+from tests.servers.s3 import Bucket
 
 LAKE = "lake"
 
 
 @pytest.fixture
-def lake(bucket: Bucket) -> Iterator[Bucket]:  # noqa: F811
+def lake(bucket: Bucket) -> Iterator[Bucket]:
     """The bucket that the documentation's destinations name."""
     bucket.client.create_bucket(Bucket=LAKE)
     lake = Bucket(LAKE, bucket.client)

@@ -19,6 +19,7 @@ from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.sandbox import selection
 from airflow_provider_oleria.sandbox.catalogue import columns_of
 from airflow_provider_oleria.sandbox.columns import REFERENCE_MOMENT
+from airflow_provider_oleria.sandbox.days import CHANGING, present
 
 Row = dict[str, str]
 
@@ -29,9 +30,11 @@ def rows_of(
     seed: int = 7,
     filter_by: Any = (),
     sort_by: Any = (),
+    day: int = 0,
 ) -> list[Row]:
-    columns = columns_of(DataContext(context), seed)
-    pieces = list(selection.csv_of(columns, selection.select(columns, rows, filter_by, sort_by)))
+    columns = columns_of(DataContext(context), seed, day)
+    chosen = selection.select(columns, present(rows, day), filter_by, sort_by)
+    pieces = list(selection.csv_of(columns, chosen))
     read = list(csv.DictReader(io.StringIO("".join(text for _, text in pieces), newline=""), strict=True))
     assert sum(count for count, _ in pieces) == len(read)
     return read
@@ -94,6 +97,34 @@ def test_the_same_seed_gives_the_same_and_another_gives_other_rows() -> None:
     assert rows_of(rows=50) != rows_of(rows=50, seed=8)
 
 
+@pytest.mark.parametrize("context", DataContext)
+def test_from_day_to_day_some_join_some_leave_and_some_change(context: DataContext) -> None:
+    key = next(iter(columns_of(context, 7)))
+    first, second, last = ({row[key]: row for row in rows_of(context, day=day)} for day in (3, 4, 90))
+
+    assert (len(second.keys() - first.keys()), len(first.keys() - second.keys())) == (10, 6)
+    assert sum(second[name] != first[name] for name in first.keys() & second.keys()) < 25
+    changed = {
+        column
+        for name in first.keys() & last.keys()
+        for column in first[name]
+        if first[name][column] != last[name][column]
+    }
+    assert changed == CHANGING & columns_of(context, 7).keys()
+
+
+def test_filters_and_sort_orders_see_the_changed_values() -> None:
+    rows = rows_of("accessInventoryApplicationAccountsV2", day=30)
+    auditors = [Filter.string("applicationRole").eq("Auditor")]
+    found = rows_of("accessInventoryApplicationAccountsV2", day=30, filter_by=auditors)
+    assert found == [row for row in rows if row["applicationRole"] == "Auditor"]
+    assert found != rows_of("accessInventoryApplicationAccountsV2", filter_by=auditors)
+
+
+def test_no_rows_are_none_on_any_day() -> None:
+    assert rows_of(rows=0, day=9) == []
+
+
 def test_a_row_does_not_depend_on_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     many = rows_of(rows=3000)
     assert rows_of(rows=100) == many[:100]
@@ -103,7 +134,9 @@ def test_a_row_does_not_depend_on_how_many_there_are(monkeypatch: pytest.MonkeyP
 
 def test_no_rows_are_a_header() -> None:
     columns = columns_of(DataContext.IDENTITIES, 7)
-    assert list(selection.csv_of(columns, selection.select(columns, 0))) == [(0, ",".join(columns) + "\r\n")]
+    assert list(selection.csv_of(columns, selection.select(columns, range(0)))) == [
+        (0, ",".join(columns) + "\r\n")
+    ]
 
 
 def _moment(cell: str) -> datetime:
@@ -248,7 +281,7 @@ def test_a_million_rows_are_never_in_memory_at_once(sort_by: list[dict[str, str]
     rows = 1_000_000 if not sort_by else 200_000
     tracemalloc.start()
     try:
-        pieces = selection.csv_of(columns, selection.select(columns, rows, sort_by=sort_by))
+        pieces = selection.csv_of(columns, selection.select(columns, range(rows), sort_by=sort_by))
         # Enough to see the pattern; the rest is more of the same.
         for _, _text in itertools.islice(pieces, 4):
             pass

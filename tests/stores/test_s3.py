@@ -28,7 +28,7 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.pipeline import transfer
-from tests.stores.conftest import Bucket
+from tests.servers.s3 import Bucket
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.servers.postgres import Postgres
+from tests.servers.processes import free_port, program, until
 
 from .cluster import Cluster
-from .postgres import Postgres
-from .processes import free_port, program, until
 from .scenario import STATES, Row, assert_no_secret
 
 pytestmark = pytest.mark.timeout(3600)

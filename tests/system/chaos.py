@@ -10,8 +10,8 @@ import time
 import pytest
 
 from airflow_provider_oleria.sandbox import Fault
+from tests.servers.processes import until
 
-from .processes import until
 from .scenario import Scenario
 
 pytestmark = pytest.mark.timeout(3600)

@@ -15,8 +15,8 @@ from typing import Any
 
 import requests
 
-from .postgres import Postgres
-from .processes import end_sessions, free_port, until
+from tests.servers.postgres import Postgres
+from tests.servers.processes import end_sessions, free_port, until
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 

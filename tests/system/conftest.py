@@ -12,10 +12,10 @@ import pytest
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.sandbox.settings import Settings
+from tests.servers.postgres import Postgres
 
 from .cluster import Cluster
 from .line import Line
-from .postgres import Postgres
 from .scenario import Row, Scenario
 
 ROWS: list[Row] = []
@@ -40,14 +40,6 @@ def line(sandbox: Sandbox) -> Line:
 @pytest.fixture(scope="session")
 def connection(sandbox: Sandbox, line: Line) -> str:
     return sandbox.connection_json().replace(sandbox.api_url, f"http://127.0.0.1:{line.port}")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    postgres = Postgres()
-    postgres.start()
-    yield postgres
-    postgres.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 
-from .processes import free_port
+from tests.servers.processes import free_port
 
 
 class Line:

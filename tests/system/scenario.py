@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.servers.processes import until
 
 from .cluster import Cluster
 from .line import Line
-from .processes import until
 
 STATES = "select task_id, map_index, state from task_instance where dag_id = %s and run_id = %s"
 PIDS = "select pid from task_instance where dag_id = %s and run_id = %s and state = 'running' and pid is not null"

@@ -1,4 +1,4 @@
-"""What the suite starts, and how it waits."""
+"""What tests start beside Airflow, and how they wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores to save to: a real S3 API, and what any fsspec store does that has no rule of its own."""
+"""A real S3 API, played by moto."""
 
 from __future__ import annotations
 

@@ -1,0 +1,72 @@
+"""Two DAGs: one exports, the other starts whenever that has been exported.
+
+The export's event carries what became of it (``path``, ``row_count``, ``size_bytes``, ``sha256``, ``data_context``,
+``download_id``), so that the second DAG needs to know neither where nor when the first one writes.
+
+Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
+``s3://aws_default@lake/oleria``).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath, dag, task
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+
+ACCOUNTS = Asset("oleria_application_accounts")
+
+DEFAULTS = {"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True}
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["oleria", "asset"],
+)
+def oleria_asset_producer() -> None:
+    OleriaDownloadOperator(
+        task_id="export",
+        data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
+        destination=(
+            "{{ var.value.oleria_export_root }}/accounts/ds={{ data_interval_end | ds }}/accounts.csv"
+        ),
+        min_rows=1,
+        deferrable=True,
+        outlets=[ACCOUNTS],
+    )
+
+
+@dag(
+    schedule=[ACCOUNTS],
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["oleria", "asset"],
+)
+def oleria_asset_consumer() -> None:
+    @task(inlets=[ACCOUNTS])
+    def count_by_application(inlet_events: Any = None) -> dict[str, int]:
+        # The newest event: if there were several since the last run, or somebody starts this DAG by hand, the newest
+        # snapshot is the one to read. A run that is started by an asset has neither ds nor a data interval.
+        export = inlet_events[ACCOUNTS][-1].extra
+        with ObjectStoragePath(export["path"]).open(newline="", encoding="utf-8") as lines:
+            counts = Counter(row["application"] for row in csv.DictReader(lines))
+        if counts.total() != export["row_count"]:
+            raise ValueError(f"{export['path']} is not what was exported: {counts.total()} rows")
+        return counts
+
+    count_by_application()
+
+
+oleria_asset_producer()
+oleria_asset_consumer()

@@ -1,0 +1,58 @@
+"""Every morning: open risks, in steps: start the export, wait for it, save it.
+
+:class:`OleriaDownloadOperator` alone does all three. In steps, other tasks can run meanwhile, and the wait shows in the
+grid by itself; ``reschedule`` holds no worker slot and needs no triggerer.
+
+When the export itself has failed, clear ``create`` and what follows it: ``wait`` alone would ask for the same export.
+
+Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
+``s3://aws_default@lake/oleria``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import dag
+
+from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
+from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
+
+
+@dag(
+    schedule="0 6 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
+    doc_md=__doc__,
+    tags=["oleria"],
+)
+def oleria_risks_in_steps() -> None:
+    create = OleriaDownloadOperator(
+        task_id="create",
+        data_context=DataContext.RISKS_V2,
+        # Fields and values are the sandbox's: take yours from an export of your own tenant.
+        filter_by=[
+            Filter.enum("status").eq("Open"),
+            Filter.enum("severity").in_("Critical", "High"),
+        ],
+        sort_by=[Sort.desc("riskScore")],
+        wait_for_completion=False,
+    )
+    wait = OleriaDownloadSensor(
+        task_id="wait",
+        download_id=create.output["download_id"],
+        mode="reschedule",
+        poke_interval=60,
+        timeout=2 * 3600,
+    )
+    save = OleriaSaveDownloadOperator(
+        task_id="save",
+        download_id=create.output["download_id"],
+        destination="{{ var.value.oleria_export_root }}/risks/ds={{ data_interval_end | ds }}/open.csv",
+    )
+    create >> wait >> save
+
+
+oleria_risks_in_steps()

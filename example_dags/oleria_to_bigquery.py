@@ -1,0 +1,70 @@
+"""Every night: a day's partition of a table in BigQuery, by way of GCS.
+
+Parquet in a bucket, loaded over the partition of that day: BigQuery replaces it whole or not at all, and a retry
+replaces it again.
+
+Needs the Connections ``oleria_default`` and ``google_cloud_default``, the Variables ``oleria_bucket`` (the bucket's
+name) and ``oleria_bigquery_table`` (``project.dataset.application_accounts``; made by the first run, partitioned by
+the day of loading), and
+``pip install apache-airflow-providers-google gcsfs 'airflow-provider-oleria[parquet]'``.
+Without the Google provider this file has no DAG.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import dag
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+
+try:
+    from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
+except ImportError:
+    GOOGLE = False
+else:
+    GOOGLE = True
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
+    doc_md=__doc__,
+    tags=["oleria", "bigquery"],
+)
+def oleria_to_bigquery() -> None:
+    file = "oleria/application_accounts/ds={{ data_interval_end | ds }}/part-0.parquet"
+    export = OleriaDownloadOperator(
+        task_id="export",
+        data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
+        destination=f"gs://google_cloud_default@{{{{ var.value.oleria_bucket }}}}/{file}",
+        # The sandbox's columns: take yours from the header of an export of your own tenant.
+        column_types={
+            "createdAt": "timestamp",
+            "lastUsedAt": "timestamp",
+            "dormantDays": "int32",
+            "mfaEnabled": "bool",
+        },
+        min_rows=1,
+        deferrable=True,
+    )
+    load = GCSToBigQueryOperator(
+        task_id="load",
+        bucket="{{ var.value.oleria_bucket }}",
+        source_objects=[file],
+        destination_project_dataset_table=(
+            "{{ var.value.oleria_bigquery_table }}${{ data_interval_end | ds_nodash }}"
+        ),
+        time_partitioning={"type": "DAY"},
+        source_format="PARQUET",
+        write_disposition="WRITE_TRUNCATE",
+        deferrable=True,
+    )
+    export >> load
+
+
+if GOOGLE:
+    oleria_to_bigquery()

@@ -1,0 +1,85 @@
+"""Every night: a table in Snowflake, by way of S3.
+
+Parquet in a bucket that an external stage of Snowflake's looks at; from there into a staging table, whose rows then
+replace those of the table that people read, in one statement.
+
+Needs the Connections ``oleria_default``, ``aws_default`` and ``snowflake_default``, the Variable ``oleria_bucket`` (the
+bucket's name), in Snowflake the table ``APPLICATION_ACCOUNTS`` and the stage ``OLERIA`` on ``s3://<bucket>/oleria/``,
+and ``pip install apache-airflow-providers-snowflake 'apache-airflow-providers-amazon[s3fs]'
+'airflow-provider-oleria[parquet]'``.
+Without the Snowflake provider this file has no DAG.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from airflow.providers.common.compat.sdk import dag
+
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+
+try:
+    from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+    from airflow.providers.snowflake.transfers.copy_into_snowflake import (
+        CopyFromExternalStageToSnowflakeOperator,
+    )
+except ImportError:
+    SNOWFLAKE = False
+else:
+    SNOWFLAKE = True
+
+TABLE = "APPLICATION_ACCOUNTS"
+STAGING = f"{TABLE}_STAGING"
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,  # there is one staging table
+    default_args={"retries": 3, "retry_delay": timedelta(minutes=5), "retry_exponential_backoff": True},
+    doc_md=__doc__,
+    tags=["oleria", "snowflake"],
+)
+def oleria_to_snowflake() -> None:
+    folder = f"{TABLE}/ds={{{{ data_interval_end | ds }}}}"
+    export = OleriaDownloadOperator(
+        task_id="export",
+        data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
+        destination=f"s3://aws_default@{{{{ var.value.oleria_bucket }}}}/oleria/{folder}/part-0.parquet",
+        # The sandbox's columns: take yours from the header of an export of your own tenant.
+        column_types={
+            "createdAt": "timestamp",
+            "lastUsedAt": "timestamp",
+            "dormantDays": "int32",
+            "mfaEnabled": "bool",
+        },
+        min_rows=1,
+        deferrable=True,
+    )
+    empty = SQLExecuteQueryOperator(
+        task_id="empty_staging",
+        conn_id="snowflake_default",
+        sql=f"create or replace table {STAGING} like {TABLE}",
+    )
+    load = CopyFromExternalStageToSnowflakeOperator(
+        task_id="load",
+        snowflake_conn_id="snowflake_default",
+        table=STAGING,
+        stage="OLERIA",
+        prefix=folder,
+        file_format="(type = parquet)",
+        copy_options="match_by_column_name = case_insensitive",
+    )
+    swap = SQLExecuteQueryOperator(
+        task_id="swap",
+        conn_id="snowflake_default",
+        # Atomic, and the table keeps its grants.
+        sql=f"insert overwrite into {TABLE} select * from {STAGING}",
+    )
+    export >> empty >> load >> swap
+
+
+if SNOWFLAKE:
+    oleria_to_snowflake()
