@@ -26,7 +26,7 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {
                 "integration-name": "Oleria",
-                "external-doc-url": "https://www.oleria.com/",
+                "external-doc-url": "https://docs.oleria.com/",
                 "tags": ["service"],
             }
         ],
@@ -41,7 +41,7 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.download"]}
         ],
         "extra-links": [
-            "airflow_provider_oleria.links.download.OleriaLink",
+            "airflow_provider_oleria.links.download.OleriaGuideLink",
             "airflow_provider_oleria.links.download.SavedFileLink",
         ],
         "asset-uris": _ASSET_URIS,

@@ -8,9 +8,10 @@ from typing import Final
 
 _EXCERPT = 300
 
-# Signed query strings, bearer tokens and JWTs, wherever a body or a log line repeats them.
+# Query strings, which may be a store's signature whatever it calls it, bearer tokens and JWTs, wherever a body or a log
+# line repeats them.
 _CREDENTIALS: Final = (
-    (re.compile(r"\?[^\s\"'<>]*X-Amz-[^\s\"'<>]*", re.IGNORECASE), "?***"),
+    (re.compile(r"\?[^\s\"'<>?]*=[^\s\"'<>]*"), "?***"),
     (re.compile(r"\bBearer\s+[^\s\"',}]+", re.IGNORECASE), "Bearer ***"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)?"), "***"),
     (re.compile(r"(?i)(client_secret|access_token)(\W{1,4})[^\s\"'&,}]+"), r"\1\2***"),
@@ -18,7 +19,7 @@ _CREDENTIALS: Final = (
 
 
 def redacted(text: str) -> str:
-    """``text`` without what looks like a signed query string, a bearer token, a JWT or a client secret."""
+    """``text`` without what looks like a URL's query string, a bearer token, a JWT or a client secret."""
     for pattern, replacement in _CREDENTIALS:
         text = pattern.sub(replacement, text)
     return text

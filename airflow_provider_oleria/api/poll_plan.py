@@ -5,7 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from airflow_provider_oleria.errors import OleriaInputError
 from airflow_provider_oleria.retry import shortened
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Whether an argument is a length of time.
+
+    :param name: of the argument.
+    :param value: what was given.
+    :raises OleriaInputError: it is no number of seconds greater than 0.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+        raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -18,10 +30,15 @@ class PollPlan:
 
     :param poll_interval: shortest pause, in seconds.
     :param max_poll_interval: longest pause, in seconds. Equal to ``poll_interval``, or less, the pause is constant.
+    :raises OleriaInputError: one of them is no number of seconds greater than 0.
     """
 
     poll_interval: float
     max_poll_interval: float
+
+    def __post_init__(self) -> None:
+        check_seconds("poll_interval", self.poll_interval)
+        check_seconds("max_poll_interval", self.max_poll_interval)
 
     def first(self, age: float) -> float:
         """Seconds to the first question: any part of a pause, as if the wait had gone on for long.

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskInstanceKey
 
 
-class OleriaLink(BaseOperatorLink):
-    """To Oleria. Its guides have no published address of their own, so this is the vendor's site."""
+class OleriaGuideLink(BaseOperatorLink):
+    """To the vendor's guide to downloads."""
 
-    name = "Oleria"
+    name = "Oleria's guide to downloads"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
         """The same for all tasks."""
-        return "https://www.oleria.com/"
+        return "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
 
 
 class SavedFileLink(BaseOperatorLink):
     """To the saved file in the console of S3 or GCS; no link for other stores, and before it is saved.
 
-    Airflow 3 asks in the worker when the task has ended, and stores the link; 2.11 asks when somebody looks. Both read
-    what the task returned: nothing is connected to.
+    Airflow 3 asks in the worker when the task has ended, well or not, and stores the link. 2.11 asks in its webserver
+    when somebody looks: there, what the task returned says where the file is. Nothing is connected to.
     """
 
     name = "Saved file"
@@ -37,8 +37,11 @@ class SavedFileLink(BaseOperatorLink):
         :param operator: the task.
         :param ti_key: its run.
         """
-        from airflow.providers.common.compat.sdk import XCom
+        if hasattr(operator, "saved"):
+            path = operator.saved.path if operator.saved else None
+        else:  # a task as the webserver knows it
+            from airflow.providers.common.compat.sdk import XCom
 
-        result = XCom.get_value(ti_key=ti_key, key="return_value")
-        path = result.get("path") if isinstance(result, dict) else None
+            result = XCom.get_value(ti_key=ti_key, key="return_value")
+            path = result.get("path") if isinstance(result, dict) else None
         return Location.of(path).console_url if path else ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_oleria import lineage, metrics
+from airflow_provider_oleria.api.poll_plan import PollPlan, check_seconds
 from airflow_provider_oleria.assets import describe_outlets
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
 from airflow_provider_oleria.downloads import (
@@ -25,8 +26,9 @@ from airflow_provider_oleria.downloads import (
     SaveOptions,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.links.download import OleriaLink, SavedFileLink
+from airflow_provider_oleria.links.download import OleriaGuideLink, SavedFileLink
 from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
+from airflow_provider_oleria.transfer.formats import check_effect
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ class _SavingOperator(BaseOperator):
     """What the two operators that save a file have in common."""
 
     ui_color = "#e6ecff"
-    operator_extra_links = (OleriaLink(), SavedFileLink())
+    operator_extra_links = (OleriaGuideLink(), SavedFileLink())
 
     data_context: Any = None
-    _saved: SavedDownload | None = None
+    saved: SavedDownload | None = None
 
     def __init__(
         self,
@@ -72,6 +74,8 @@ class _SavingOperator(BaseOperator):
             parts=parts,
             part_size=part_size,
         )
+        if isinstance(destination, str) and not destination.endswith("}}"):
+            check_effect(destination, self.save_options)
 
     @cached_property
     def hook(self) -> OleriaHook:
@@ -98,14 +102,14 @@ class _SavingOperator(BaseOperator):
         :param task_instance: Airflow's.
         """
         read = self.hook.context_uri(self.data_context) if self.data_context else None
-        return lineage.operator_lineage(read, self._saved)
+        return lineage.operator_lineage(read, self.saved)
 
     def _save(self, context: Context, download_id: str) -> dict[str, Any]:
         saved = self.hook.save_download(download_id, self.destination, self.save_options)
         data_context = str(self.data_context) if self.data_context else None
-        self._saved = replace(saved, data_context=data_context)
-        describe_outlets(context, self.outlets, self._saved)
-        return self._saved.as_dict()
+        self.saved = replace(saved, data_context=data_context)
+        describe_outlets(context, self.outlets, self.saved)
+        return self.saved.as_dict()
 
 
 class OleriaDownloadOperator(_SavingOperator):
@@ -183,6 +187,8 @@ class OleriaDownloadOperator(_SavingOperator):
             DataContext.warn_if_unknown(data_context)
         checked_filters(filter_by)
         checked_sorts(sort_by)
+        PollPlan(poll_interval, max_poll_interval)  # which checks them
+        check_seconds("timeout", timeout)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the export, or go on with it; wait for it here or in the triggerer; save it."""

@@ -55,15 +55,27 @@ def check_options(path: str, options: SaveOptions) -> None:
             from airflow_provider_oleria.transfer import parquet
         parquet.check(options.column_types or {}, options.compression, options.row_group_size)
         return
+    check_effect(path, options)
+    if suffix == _CSV_ZST:
+        with _extra("zstd", path):
+            import zstandard  # noqa: F401  # only whether it is there
+
+
+def check_effect(path: str, options: SaveOptions) -> None:
+    """The part of :func:`check_options` that needs no library: fit for a DAG file's parse.
+
+    :param path: the destination.
+    :param options: for its format.
+    :raises OleriaInputError: an option is for another format than the destination's.
+    """
+    if _suffix(path) == _PARQUET:
+        return
     for name in _PARQUET_OPTIONS:
         if getattr(options, name) not in (getattr(SaveOptions, name), {}):
             raise OleriaInputError(
                 f"{name} has no effect on {path!r}: it is for Parquet. "
                 f"Let the destination end in {_PARQUET}, or leave {name} out"
             )
-    if suffix == _CSV_ZST:
-        with _extra("zstd", path):
-            import zstandard  # noqa: F401  # only whether it is there
 
 
 def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:

@@ -258,7 +258,7 @@ def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
         }
     ]
     if AIRFLOW_V_3_0_PLUS:  # 2.11 asks for the links when somebody looks
-        assert run.xcom("export", "_link_OleriaLink") == "https://www.oleria.com/"
+        assert run.xcom("export", "_link_OleriaGuideLink").startswith("https://docs.oleria.com/")
         assert run.xcom("export", "_link_SavedFileLink") == ""
 
 

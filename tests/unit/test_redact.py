@@ -18,6 +18,8 @@ from airflow_provider_oleria.redact import excerpt, guard_library_logs, redacted
         ("grant_type=client_credentials&client_secret=s3cr%2Bt&scope=x", "s3cr%2Bt"),
         ('{"access_token": "opaque-token"}', "opaque-token"),
         ("GET /s3/x.csv?x-amz-algorithm=AWS4&X-Amz-Signature=f00d HTTP/1.1", "f00d"),
+        ("GET /x.csv?Expires=1&Signature=f00d&Key-Pair-Id=K1 HTTP/1.1", "f00d"),
+        ("https://storage.example/x.csv?X-Goog-Signature=f00d", "f00d"),
     ],
 )
 def test_credentials_are_taken_out(text: str, secret: str) -> None:
