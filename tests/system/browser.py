@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Locator, Page, sync_playwright
 
+from tests.servers.processes import program
+
 from .cluster import Cluster
-from .processes import program
 
 FLAGS = [
     "--headless",

@@ -16,11 +16,11 @@ from playwright.sync_api import Locator, Page, expect
 from airflow_provider_oleria import connection_form
 from airflow_provider_oleria.connection import DEFAULT_SCOPE
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.servers.postgres import Postgres
+from tests.servers.processes import until
 
 from .browser import ConnectionForm, logged_in
 from .cluster import Cluster
-from .postgres import Postgres
-from .processes import until
 from .scenario import RESULTS, STATES, assert_no_secret
 
 pytestmark = pytest.mark.timeout(600)
