@@ -10,6 +10,7 @@ Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` 
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,7 +60,8 @@ def oleria_asset_consumer() -> None:
         # The newest event: if there were several since the last run, or somebody starts this DAG by hand, the newest
         # snapshot is the one to read. A run that is started by an asset has neither ds nor a data interval.
         export = inlet_events[ACCOUNTS][-1].extra
-        with ObjectStoragePath(export["path"]).open(newline="", encoding="utf-8") as lines:
+        with ObjectStoragePath(export["path"]).open("rb") as file:
+            lines = io.TextIOWrapper(file, encoding="utf-8", newline="")
             counts = Counter(row["application"] for row in csv.DictReader(lines))
         if counts.total() != export["row_count"]:
             raise ValueError(f"{export['path']} is not what was exported: {counts.total()} rows")
