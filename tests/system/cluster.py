@@ -133,6 +133,9 @@ class Cluster:
         """
         self._ask("POST", "/connections", _body(connection, conn_id))
 
+    def add_pool(self, name: str, slots: int) -> None:
+        self._ask("POST", "/pools", {"name": name, "slots": slots})
+
     def change_connection(self, connection: str) -> None:
         self._ask("PATCH", "/connections/oleria_default", _body(connection, "oleria_default"))
 

@@ -60,6 +60,7 @@ def cluster(folder: Path, postgres: Postgres, connection: str) -> Iterator[Clust
     try:
         cluster.start()
         cluster.add_connection(connection)
+        cluster.add_pool("few", 8)
         yield cluster
     finally:
         cluster.close()

@@ -21,8 +21,8 @@ def exports(task_id: str, count: int, *, deferrable: bool) -> None:
         deferrable=deferrable,
         poll_interval=1,
         max_poll_interval=3,
-        # Airflow's limit is for those at work, not for those deferred: many wait, and few start at the same moment.
-        max_active_tis_per_dag=8 if deferrable else None,
+        # A pool counts those at work, not those deferred: many wait, and few start at the same moment.
+        pool="few" if deferrable else "default_pool",
         retries=3,
         retry_delay=timedelta(seconds=1),
     ).expand(data_context=[str(context) for context in islice(cycle(DataContext), count)])
