@@ -71,9 +71,3 @@ def test_the_pause_is_constant_where_both_limits_are_the_same() -> None:
 
 def test_clocks_that_disagree_do_no_harm() -> None:
     assert 0 <= PollPlan(5, 60).first(-3600) <= 5
-
-
-@pytest.mark.parametrize("wrong", [{"poll_interval": 0}, {"max_poll_interval": -1}, {"timeout": "3600"}])
-def test_a_limit_that_is_no_time_is_refused_when_the_dag_is_parsed(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a number of seconds greater than 0"):
-        OleriaDownloadOperator(task_id="export", data_context="identities", **wrong)
