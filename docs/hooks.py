@@ -29,7 +29,7 @@ MOVED = {
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what has its place beside ``docs/``: the README as the front page, the changelog, the example DAGs."""
+    """Add what has its place beside ``docs/``: README, changelog, licence, examples, benchmarks."""
     for name, text in (
         ("index.md", (ROOT / "README.md").read_text()),
         ("changelog.md", (ROOT / "CHANGELOG.md").read_text()),
@@ -37,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         ("LICENSE", (ROOT / "LICENSE").read_text()),
     ):
         files.append(File.generated(config, name, content=text))
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        files.append(File.generated(config, f"benchmarks/{path.name}", abs_src_path=str(path)))
     return files
 
 
