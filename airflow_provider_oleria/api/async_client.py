@@ -78,18 +78,17 @@ class AsyncClient:
         url = settings.api_url + step.path
         problem: OleriaOutageError
         try:
-            async with (
-                self._connection.slot(),
-                self._session.request(
+            async with self._connection.slots:
+                await self._connection.at_open_gate()
+                async with self._session.request(
                     step.method,
                     url,
                     json=step.json,
                     headers={"Authorization": f"Bearer {value}"},
                     allow_redirects=False,
                     **access.options,
-                ) as response,
-            ):
-                answer = Answer(response.status, response.headers, await response.read())
+                ) as response:
+                    answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             problem = fault(error, url, arrived=not not_sent)

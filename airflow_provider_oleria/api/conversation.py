@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 DOWNLOADS: Final = "/v1/downloads"
 """Where exports are started; each is below it, by its id."""
 
+_STATUSES: Final = tuple(DownloadStatus)
+
 
 @dataclass(frozen=True)
 class Send:
@@ -308,9 +310,9 @@ def _download_request(answer: Answer) -> DownloadRequest:
     download_id, status, url = content.get("id"), content.get("status"), content.get("url")
     if not isinstance(download_id, str) or not download_id:
         raise OleriaProtocolError(f"the API's answer has no id: {excerpt(answer.body)}")
-    if status not in list(DownloadStatus):
+    if status not in _STATUSES:
         raise OleriaProtocolError(
-            f"download {download_id} has status {redacted(repr(status))}, which is none of {', '.join(DownloadStatus)}"
+            f"download {download_id} has status {redacted(repr(status))}, which is none of {', '.join(_STATUSES)}"
         )
     return DownloadRequest(
         id=download_id,

@@ -56,7 +56,8 @@ _gates: Final[dict[str, Gate]] = {}
 
 def gate(api_url: str) -> Gate:
     """The gate of a tenant: each has an API URL of its own."""
-    return _gates.setdefault(api_url, Gate())
+    # Not setdefault() alone: this is asked at each poll, and a gate comes with a lock.
+    return _gates.get(api_url) or _gates.setdefault(api_url, Gate())
 
 
 def taken_at_gate(pause: Pause, api_url: str) -> bool:

@@ -52,11 +52,13 @@ class SharedConnection:
     """An Airflow Connection as everybody in one event loop knows it.
 
     :param read: reads it.
+
+    ``slots`` has room for as many requests as may be in flight at once.
     """
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self.slots = asyncio.Semaphore(AT_ONCE)
         self._readings: SingleFlight[Access] = SingleFlight()
         self._access: Access | None = None
         self._read_at = 0.0
@@ -78,14 +80,13 @@ class SharedConnection:
             await self._readings.join(None, self._read_again)
         return self.access.settings != used
 
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Room for one request, when there are not too many in flight and the tenant's gate is open."""
-        async with self._slots:
-            # It was open when this one queued up, but those before may have reached the rate limit since.
-            while (seconds := gate(self.access.settings.api_url).wait()) > 0:  # noqa: ASYNC110  # a time, no event
-                await asyncio.sleep(seconds)
-            yield
+    async def at_open_gate(self) -> None:
+        """Wait until the tenant may be called.
+
+        The gate was open when a request queued up for its slot, but those before may have reached the rate limit since.
+        """
+        while (seconds := gate(self.access.settings.api_url).wait()) > 0:  # noqa: ASYNC110  # a time, no event
+            await asyncio.sleep(seconds)
 
     async def _read_again(self) -> Access:
         settings = await self._read()
