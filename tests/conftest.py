@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from airflow_provider_oleria.sandbox import Sandbox
 
 # How fast a machine is decides about no test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,6 +60,13 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_oleria import retry
 
     monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def no_waiting(oleria_sandbox: Sandbox, short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are complete at once, and nothing spreads load over seconds: DAGs keep their own intervals."""
+    oleria_sandbox.settings.export_seconds = 0
+    monkeypatch.setattr(random, "random", lambda: 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_oleria.sandbox import Sandbox
 from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
 from tests.servers.s3 import Bucket
 
@@ -24,10 +22,3 @@ def lake(bucket: Bucket) -> Iterator[Bucket]:
     for key in left:
         lake.client.delete_object(Bucket=LAKE, Key=key)
     lake.client.delete_bucket(Bucket=LAKE)
-
-
-@pytest.fixture
-def no_waiting(oleria_sandbox: Sandbox, short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports are complete at once, and nothing spreads load over seconds: the blocks keep their own intervals."""
-    oleria_sandbox.settings.export_seconds = 0
-    monkeypatch.setattr(random, "random", lambda: 0.0)

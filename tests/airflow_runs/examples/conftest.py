@@ -8,8 +8,6 @@ import pytest
 from airflow.models import DagBag
 from airflow.providers.common.compat.sdk import DAG
 
-from airflow_provider_oleria.sandbox import Sandbox
-
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "example_dags"
 
 
@@ -31,6 +29,5 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _exports_take_no_time(oleria_sandbox: Sandbox) -> None:
-    # The examples poll as seldom as they would in earnest.
-    oleria_sandbox.settings.export_seconds = 0
+def _no_waiting(no_waiting: None) -> None:
+    """The examples poll as seldom as they would in earnest."""
