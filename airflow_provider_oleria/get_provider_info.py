@@ -10,8 +10,8 @@ from airflow_provider_oleria import __version__, connection_form
 _ASSET_URIS = [
     {
         "schemes": ["oleria"],
-        "handler": "airflow_provider_oleria.lineage.sanitize_uri",
-        "to_openlineage_converter": "airflow_provider_oleria.lineage.asset_to_openlineage",
+        "handler": "airflow_provider_oleria.observability.lineage.sanitize_uri",
+        "to_openlineage_converter": "airflow_provider_oleria.observability.lineage.asset_to_openlineage",
     }
 ]
 

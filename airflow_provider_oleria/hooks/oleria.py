@@ -16,10 +16,10 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria import lineage, metrics
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
-from airflow_provider_oleria.location import Location
+from airflow_provider_oleria.observability import lineage, metrics
+from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath

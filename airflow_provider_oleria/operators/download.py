@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_oleria import lineage, metrics
 from airflow_provider_oleria.api.poll_plan import PollPlan, check_seconds
-from airflow_provider_oleria.assets import describe_outlets
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
 from airflow_provider_oleria.downloads import (
     DataContext,
@@ -27,6 +25,8 @@ from airflow_provider_oleria.downloads import (
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.links.download import OleriaGuideLink, SavedFileLink
+from airflow_provider_oleria.observability import lineage, metrics
+from airflow_provider_oleria.observability.assets import describe_outlets
 from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
 from airflow_provider_oleria.transfer.formats import check_effect
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_oleria.location import Location
+from airflow_provider_oleria.observability.location import Location
 
 S3 = "https://console.aws.amazon.com/s3/object/"
 GCS = "https://console.cloud.google.com/storage/browser/_details/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_oleria.harmless import harmless
-from airflow_provider_oleria.location import Location
+from airflow_provider_oleria.observability.harmless import harmless
+from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

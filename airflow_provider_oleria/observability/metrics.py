@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_oleria.errors import OleriaError
-from airflow_provider_oleria.harmless import harmless
+from airflow_provider_oleria.observability.harmless import harmless
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

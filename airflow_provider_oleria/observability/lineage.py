@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_oleria.harmless import harmless
-from airflow_provider_oleria.location import Location
+from airflow_provider_oleria.observability.harmless import harmless
+from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset
