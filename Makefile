@@ -9,7 +9,7 @@ VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
 
-AT_ONCE := --numprocesses auto --maxprocesses 4 --dist worksteal
+AT_ONCE := --numprocesses 4 --dist worksteal
 
 .PHONY: help demo test lint types unit $(UNITS) test-matrix docs test-system test-system-short test-ui bench bench-transfer clean
 

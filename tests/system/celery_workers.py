@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ from tests.servers.postgres import Postgres
 from tests.servers.processes import free_port, program, until
 
 from .cluster import Cluster
+from .line import Line
 from .scenario import STATES, Row, assert_no_secret
 
 pytestmark = pytest.mark.timeout(3600)
 
-EXAMPLES = Path(__file__).parent.parent.parent / "example_dags"
 NIGHTLY = "oleria_nightly_export"
+EXAMPLE = Path(__file__).parent.parent.parent / "example_dags" / f"{NIGHTLY}.py"
 WORKER = ["celery", "worker", "--skip-serve-logs", "--concurrency", "2", "--celery-hostname"]
 RUNS = "select run_id from dag_run where dag_id = %s"
 
@@ -46,12 +48,14 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 def test_nightly_export_on_two_celery_workers(
-    postgres: Postgres, sandbox: Sandbox, connection: str, folder: Path, rows: list[Row]
+    postgres: Postgres, sandbox: Sandbox, line: Line, folder: Path, rows: list[Row]
 ) -> None:
     started = time.monotonic()
     sandbox.reset()
     sandbox.settings.update({"export_seconds": 15})
-    lake = folder / "celery-lake"
+    lake, dags = folder / "celery-lake", folder / "celery-dags"
+    dags.mkdir()
+    shutil.copy(EXAMPLE, dags)
     with redis(folder) as broker:
         settings = {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -60,10 +64,10 @@ def test_nightly_export_on_two_celery_workers(
             "AIRFLOW_VAR_OLERIA_EXPORT_ROOT": lake.as_uri(),
         }
         workers = {name: [*WORKER, f"{name}@%h"] for name in ("worker-1", "worker-2")}
-        cluster = Cluster(folder / "celery", postgres, EXAMPLES, settings, workers)
+        cluster = Cluster(folder / "celery", postgres, dags, settings, workers)
         try:
             cluster.start()
-            cluster.add_connection(connection)
+            cluster.add_connection(line.connection())
             run_id = until(lambda: cluster.rows(RUNS, NIGHTLY), "the scheduler starts last night's run")[0][0]
             until(lambda: succeeded(cluster, run_id), "all tasks have succeeded")
             (manifest,) = lake.glob("ds=*/manifest.json")

@@ -105,7 +105,7 @@ def test_secret_rotated(scenario: Scenario) -> None:
     # In Oleria both keys live until the old one is deleted; the sandbox has one, so nobody may ask between the two.
     scenario.line.cut()
     scenario.sandbox.rotate_secret()
-    scenario.cluster.change_connection(scenario.connection())
+    scenario.cluster.change_connection(scenario.line.connection())
     scenario.line.mend()
     scenario.until_asked(1)
     scenario.let_exports_end()

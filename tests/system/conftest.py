@@ -34,12 +34,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def line(sandbox: Sandbox) -> Line:
-    return Line(int(sandbox.api_url.rpartition(":")[2]))
-
-
-@pytest.fixture(scope="session")
-def connection(sandbox: Sandbox, line: Line) -> str:
-    return sandbox.connection_json().replace(sandbox.api_url, f"http://127.0.0.1:{line.port}")
+    return Line(sandbox)
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +49,12 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def cluster(folder: Path, postgres: Postgres, connection: str) -> Iterator[Cluster]:
+def cluster(folder: Path, postgres: Postgres, line: Line) -> Iterator[Cluster]:
     dags = Path(__file__).parent / "dags"
     cluster = Cluster(folder / "local", postgres, dags, {"OLERIA_TEST_LAKE": str(folder / "lake")})
     try:
         cluster.start()
-        cluster.add_connection(connection)
+        cluster.add_connection(line.connection())
         cluster.add_pool("few", 8)
         yield cluster
     finally:

@@ -6,23 +6,30 @@ import asyncio
 import contextlib
 import threading
 
+from airflow_provider_oleria.sandbox import Sandbox
 from tests.servers.processes import free_port
 
 
 class Line:
-    """Forwards a port of its own to another.
+    """Forwards a port of its own to a sandbox.
 
-    :param to: the port at the other end.
+    :param sandbox: at the other end.
     """
 
-    def __init__(self, to: int) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.port = free_port()
-        self._to = to
+        self._sandbox = sandbox
+        self._to = int(sandbox.api_url.rpartition(":")[2])
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         threading.Thread(target=self._loop.run_forever, name="line", daemon=True).start()
         self.mend()
+
+    def connection(self) -> str:
+        """The Connection to the sandbox by way of this line, with the secret that is valid now."""
+        direct = self._sandbox.connection_json()
+        return direct.replace(self._sandbox.api_url, f"http://127.0.0.1:{self.port}")
 
     def mend(self) -> None:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()

@@ -72,12 +72,6 @@ class Scenario:
         self.dag_id, self.expected, self.deferred = f"exports_{here}_{deferred}", here + deferred, deferred
         self.cluster.trigger(self.dag_id, self.run_id)
 
-    def connection(self) -> str:
-        """The Connection to the sandbox, by way of the line."""
-        return self.sandbox.connection_json().replace(
-            self.sandbox.api_url, f"http://127.0.0.1:{self.line.port}"
-        )
-
     # -- what to wait for ---------------------------------------------------------------------------------------
 
     def until_asked(self, times: int = 1) -> None:
