@@ -57,7 +57,7 @@ Events = Callable[[str, Run], list[tuple[str, str, dict[str, Any]]]]
 
 def extra_of(result: dict[str, Any]) -> dict[str, Any]:
     keys = ("path", "row_count", "size_bytes", "sha256", "data_context", "download_id")
-    return {key: result[key] for key in keys}
+    return {key: result[key] for key in keys if key in result}  # a save alone does not know its data context
 
 
 # -- assets ---------------------------------------------------------------------------------------------------------

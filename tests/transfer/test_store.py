@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -359,38 +359,38 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
 # -- nothing is left ----------------------------------------------------------------------------------------------
 
 
-class FullDisk(MemoryFileSystem):
-    """A store whose files end a transfer after so many bytes."""
-
-    store: ClassVar[dict[str, Any]] = {}
-    ends: BaseException
-
-    def open(self, *args: Any, **kwargs: Any) -> Any:
-        file, write = super().open(*args, **kwargs), None
-
-        def full(data: bytes) -> int:
-            if file.tell() > 50_000:
-                raise self.ends
-            return write(data)
-
-        write, file.write = file.write, full
-        return file
-
-
 @pytest.fixture
-def full_disk() -> Iterator[FullDisk]:
-    attach("memory", fs=(store := FullDisk()))
-    yield store
-    attach("memory", fs=MemoryFileSystem())
+def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], MemoryFileSystem]:
+    """Have the store in memory end a transfer to it after so many bytes."""
+    attach("memory", fs=(store := MemoryFileSystem()))
+    plain = MemoryFileSystem.open
+
+    def with_(ends: BaseException) -> MemoryFileSystem:
+        def opened(self: MemoryFileSystem, *args: Any, **kwargs: Any) -> Any:
+            file = plain(self, *args, **kwargs)
+            write = file.write
+
+            def full(data: bytes) -> int:
+                if file.tell() > 50_000:
+                    raise ends
+                return int(write(data))
+
+            file.write = full
+            return file
+
+        monkeypatch.setattr(MemoryFileSystem, "open", opened)
+        return store
+
+    return with_
 
 
 @either_way
 @pytest.mark.parametrize("ends", [OSError(28, "No space left on device"), SystemExit("killed")])
 def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
-    full_disk: FullDisk, options: SaveOptions, ends: BaseException
+    ending: Callable[[BaseException], MemoryFileSystem], options: SaveOptions, ends: BaseException
 ) -> None:
     """Although the store has fallen silent, which is given a minute."""
-    full_disk.ends = ends
+    store = ending(ends)
     released = threading.Event()
 
     def says(number: int, answer: Answer) -> Answer:
@@ -401,7 +401,7 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
             transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)
 
-        assert full_disk.find("memory://") == []
+        assert store.find("memory://") == []
         deadline = time.monotonic() + 30
         while any(thread.name.startswith("oleria-") for thread in threading.enumerate()):
             assert time.monotonic() < deadline, "a thread is left"

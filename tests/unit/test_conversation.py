@@ -253,7 +253,7 @@ def test_an_outage_that_outlasts_the_deadline_is_a_timeout_that_names_both() -> 
     with pytest.raises(OleriaTimeoutError, match="last status accepted; .*503"):
         script.run(
             conversation.wait(
-                "id-1", poll_interval=0, max_poll_interval=0, deadline=conversation.time.time() + 5
+                "id-1", poll_interval=1e-9, max_poll_interval=1e-9, deadline=conversation.time.time() + 5
             )
         )
 
