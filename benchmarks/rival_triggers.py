@@ -1,14 +1,16 @@
-"""The same wait as one would write it with the HTTP provider; one that only sleeps; and one that looks on."""
+"""The same wait with the HTTP provider, and with nothing at all; one that only sleeps; and one that looks on."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
+import aiohttp
 from airflow.providers.http.triggers.http import HttpTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -29,6 +31,40 @@ class HttpWait(HttpTrigger):
         await asyncio.sleep(random.random() * self.interval)  # noqa: S311  # as ours
         while True:
             answer = json.loads((await self._get_response(hook)).content)
+            if answer["status"] != "accepted":
+                yield TriggerEvent(answer)
+                return
+            await asyncio.sleep(self.interval * random.uniform(0.75, 1))  # noqa: S311  # as ours
+
+
+class BareWait(BaseTrigger):
+    """The floor within Airflow: the bare request over one session, with a fixed token, and nothing besides.
+
+    :param endpoint: the export's path.
+    :param interval: seconds between two questions.
+    :param headers: with the token.
+    """
+
+    session: ClassVar[aiohttp.ClientSession | None] = None
+
+    def __init__(self, endpoint: str, interval: float, headers: dict[str, str]) -> None:
+        super().__init__()
+        self.endpoint, self.interval, self.headers = endpoint, interval, headers
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Its class path and arguments."""
+        arguments = {"endpoint": self.endpoint, "interval": self.interval, "headers": self.headers}
+        return f"{__name__}.BareWait", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Ask until the export is complete."""
+        if BareWait.session is None:
+            BareWait.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=50))
+        url = f"{json.loads(os.environ['AIRFLOW_CONN_HTTP_DEFAULT'])['host']}/{self.endpoint}"
+        await asyncio.sleep(random.random() * self.interval)  # noqa: S311  # as ours
+        while True:
+            async with BareWait.session.get(url, headers=self.headers) as response:
+                answer = json.loads(await response.read())
             if answer["status"] != "accepted":
                 yield TriggerEvent(answer)
                 return

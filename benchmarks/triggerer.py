@@ -1,4 +1,4 @@
-"""One triggerer full of waits: ``python triggerer.py ours|http|idle COUNT INTERVAL WARM_UP SECONDS API_URL``.
+"""One triggerer full of waits: ``python triggerer.py ours|http|floor|idle COUNT INTERVAL WARM_UP SECONDS API_URL``.
 
 Airflow's own trigger runner in a process of its own, with Airflow's own supervisor, which here takes its triggers from
 this program instead of the database. Prints Airflow's log, and last, as JSON,
@@ -19,6 +19,8 @@ from typing import Any
 from airflow.executors.workloads import RunTrigger
 from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
 from airflow.models.trigger import Trigger
+
+RIVALS = {"http": "rival_triggers.HttpWait", "floor": "rival_triggers.BareWait"}
 
 SEEN: dict[str, Any] = {"failures": 0, "lag": None}
 
@@ -59,10 +61,10 @@ def rows(contender: str, count: int, interval: float) -> list[tuple[str, dict[st
     """The triggers' class path and arguments."""
     if contender == "idle":
         return [("rival_triggers.Idle", {})] * count
-    if contender == "http":
+    if contender in RIVALS:
         arguments = {"interval": interval, "headers": {"Authorization": "Bearer " + "token" * 200}}
         return [
-            ("rival_triggers.HttpWait", {**arguments, "endpoint": f"v1/downloads/export-{number}"})
+            (RIVALS[contender], {**arguments, "endpoint": f"v1/downloads/export-{number}"})
             for number in range(count)
         ]
     path = "airflow_provider_oleria.triggers.download.OleriaDownloadTrigger"
