@@ -177,14 +177,22 @@ def _value(stored: Any) -> Any:
 
 def register(dag: DAG) -> None:
     """Airflow 3 runs only what it has parsed from a bundle and stored; 2.11 any DAG, but without its assets."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
-    except ImportError:
+    if not AIRFLOW_V_3_0_PLUS:
         dag.sync_to_db()
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag("/dev/null", bundle_name="dags-folder")
+    bag, sync_to_db = _empty_bag()
     bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
+    sync_to_db(bag, "dags-folder", None)
+
+
+def _empty_bag() -> tuple[Any, Callable[[Any, str, None], Any]]:
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # before Airflow 3.2
+        from airflow.models import dagbag
+
+        return dagbag.DagBag("/dev/null"), getattr(dagbag, "sync_bag_to_db", None) or dagbag.DagBag.sync_to_db
+    return DagBag("/dev/null", bundle_name="dags-folder"), sync_bag_to_db
