@@ -184,6 +184,7 @@ def register(dag: DAG) -> None:
 
     DagBundlesManager().sync_bundles_to_db()
     bag, sync_to_db = _empty_bag()
+    dag.relative_fileloc = f"{dag.dag_id}.py"  # as a bag that reads files does; Airflow 3.0 stores it
     bag.bag_dag(dag)
     sync_to_db(bag, "dags-folder", None)
 
