@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import random
 import shutil
@@ -60,6 +61,14 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_oleria import retry
 
     monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+
+
+@pytest.fixture
+def slow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is fast enough alone, not even on loopback: what can be fetched in parts is."""
+    from airflow_provider_oleria.transfer import source
+
+    monkeypatch.setattr(source, "_FAST", math.inf)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import Queue
 from typing import Final, Self
 
-_DEPTH: Final = 8
+_DEPTH: Final = 4
 """Chunks that may wait: enough to even out, few enough to keep memory constant."""
 
 

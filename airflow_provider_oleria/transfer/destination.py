@@ -8,6 +8,7 @@ destination: one task at a time, one destination.
 from __future__ import annotations
 
 import fcntl
+import io
 import logging
 import os
 import secrets
@@ -29,11 +30,14 @@ _S3: Final = ("s3", "s3a")
 _COMMITTING: Final = (*_S3, "gs", "gcs")
 """Stores whose filesystem can hold an upload back until it is committed."""
 
-_BLOCK: Final = 8 * 1024 * 1024
+_BLOCK: Final = 6 * 1024 * 1024
 """Bytes of an upload sent at a time, and held in memory; s3fs would take 50 MiB."""
 
 _MOST_BLOCKS: Final = 9_000
 """S3 takes 10,000."""
+
+_DRAIN: Final = 32 * 1024 * 1024
+"""Bytes of a local file that are written to the disk at a time."""
 
 _PROBE: Final = bytes(64 * 1024)
 """What is written to find out whether there is room at all."""
@@ -123,7 +127,7 @@ def _local_file(path: Path) -> Iterator[IO[bytes]]:
     part = path.with_name(_part_name(path.name))
     try:
         # Opened the plain way, for the file mode the umask asks for.
-        with part.open("xb") as file:
+        with io.BufferedWriter(_Draining(part, "xb")) as file:
             # Held as long as this process lives: how a leftover is told from a file somebody is writing.
             with suppress(OSError):  # some network filesystems have no locks; leftovers stay there, then
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -134,6 +138,23 @@ def _local_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+class _Draining(io.FileIO):
+    """A file whose bytes go to the disk while more arrive: what :func:`os.fsync` waits for at the end is little."""
+
+    _undrained = 0
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        self._undrained += written
+        if self._undrained >= _DRAIN and hasattr(os, "posix_fadvise"):
+            # "Not needed any more" is how one asks Linux to begin writing, without waiting for it.
+            os.posix_fadvise(
+                self.fileno(), self.tell() - self._undrained, self._undrained, os.POSIX_FADV_DONTNEED
+            )
+            self._undrained = 0
+        return written
 
 
 def _remove_leftovers(path: Path) -> None:

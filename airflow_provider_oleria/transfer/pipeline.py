@@ -73,8 +73,11 @@ def _transfer(
         file = stack.enter_context(publication(destination, source.size or 0))
         received, written = _Digest(), _Digest()
         records, gates = RecordCounter(), Gates(options)
-        beside = [stack.enter_context(Aside(work)) for work in (received.add, records.add)]
         converted = converts(str(destination))
+
+        def examine(chunk: bytes) -> None:
+            received.add(chunk)
+            records.add(chunk)
 
         def write(data: bytes) -> None:
             if converted:
@@ -83,13 +86,12 @@ def _transfer(
 
         writer = writer_for(str(destination), write, options)
         stack.callback(writer.abort)
+        beside = stack.enter_context(Aside(examine))
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
             gates.add(chunk)
-            for work in beside:
-                work.add(chunk)
+            beside.add(chunk)
             writer.write(chunk)
-        for work in beside:
-            work.finish()
+        beside.finish()
         gates.finish(records.rows)
         writer.close()
         published = written if converted else received

@@ -1,7 +1,7 @@
 """Presigned URL → the object's bytes, in order and whole.
 
-In ranges over several connections where that is possible, taken up at the next missing byte wherever it breaks, and
-only from the same object: its first ETag is asked for ever after.
+In ranges over several connections where that is possible and one is not fast enough, taken up at the next missing byte
+wherever it breaks, and only from the same object: its first ETag is asked for ever after.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from mmap import mmap
 from typing import Final, Self
 
@@ -33,7 +33,14 @@ from airflow_provider_oleria.retry import Patience, retry_after
 
 log = logging.getLogger(__name__)
 
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 512 * 1024
+"""Bytes to read at a time."""
+
+_FAST: Final = 250_000_000
+"""Bytes a second of one connection from which on more of them cost more processor time than they save waiting."""
+
+_STRETCH: Final = 32 * 1024 * 1024
+"""Bytes over which that is measured."""
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
@@ -73,7 +80,7 @@ class Source:
         self.encoding = headers.get("Content-Encoding", "").strip().lower()
         # Only a strong ETag says that two answers are of the same bytes.
         self._etag = etag if (etag := headers.get("ETag", "")).startswith('"') else None
-        self._reading = self._stream(0, self.size, self._first)
+        self._reading = self._stream(0, self.size, self._first, _CHUNK)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -92,36 +99,49 @@ class Source:
         :raises OleriaObjectChangedError: it was replaced meanwhile: what came so far is of no use.
         :raises OleriaGivenUpError: it cannot be had, however often it was tried.
         """
-        size = self.size
-        if size is not None and self._comes_in_parts(size):
-            second = self._opened(self._part_size, 2 * self._part_size)
-            if second.status_code == 206:
-                self._reading = self._in_parts(size, [self._first, second])
-            else:
-                # It announces ranges, but does not serve them: the first answer is good for the whole object.
-                self._close(second)
+        if self.size is not None and self._may_come_in_parts(self.size):
+            self._reading = self._widened(self._reading, self.size)
         return self._reading
 
-    def _comes_in_parts(self, size: int) -> bool:
+    def _may_come_in_parts(self, size: int) -> bool:
         ranges = self._first.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
         return ranges and self._etag is not None and self._parts > 1 and size > 2 * self._part_size
 
-    def _in_parts(self, size: int, opened: list[requests.Response]) -> Generator[bytes, None, None]:
+    def _widened(self, stream: Generator[bytes, None, None], size: int) -> Generator[bytes, None, None]:
+        """``stream`` while it is fast, and what is left of the object in parts once it is not."""
+        at, pace = 0, _Pace()
+        with closing(stream):
+            for chunk in pace.measured(stream):
+                at += len(chunk)
+                yield chunk
+                if pace.is_slow and size - at > self._part_size:
+                    break
+            else:
+                return
+            answer = self._opened(at, at + self._part_size)
+            if answer.status_code != 206:
+                # It announces ranges, but does not serve them: the first answer is good for the whole object.
+                self._close(answer)
+                yield from stream
+                return
+        yield from self._in_parts(at, size, answer)
+
+    def _in_parts(self, at: int, size: int, answer: requests.Response) -> Generator[bytes, None, None]:
         # As many buffers as parts in flight, used over and over: what is held is never more, however slow the
         # destination is. Not on the heap, which would scatter and keep it.
         buffers = deque(mmap(-1, self._part_size) for _ in range(self._parts))
-        answers = iter(opened)
-        starts = iter(range(0, size, self._part_size))
+        starts = iter(range(at, size, self._part_size))
         pending: deque[Future[mmap]] = deque()
         pool = ThreadPoolExecutor(self._parts, thread_name_prefix="oleria-part")
 
-        def submit_next() -> None:
+        def submit_next(answer: requests.Response | None = None) -> None:
             if (start := next(starts, None)) is not None:
                 end = min(start + self._part_size, size)
-                pending.append(pool.submit(self._part, buffers.popleft(), start, end, next(answers, None)))
+                pending.append(pool.submit(self._part, buffers.popleft(), start, end, answer))
 
         try:
-            for _ in range(self._parts):
+            submit_next(answer)
+            for _ in range(1, self._parts):
                 submit_next()
             while pending:
                 part = pending.popleft().result()
@@ -138,24 +158,25 @@ class Source:
 
     def _part(self, buffer: mmap, start: int, end: int, answer: requests.Response | None) -> mmap:
         buffer.seek(0)
-        for chunk in self._stream(start, end, answer):
+        for chunk in self._stream(start, end, answer, _CHUNK // 4):  # many at once, on slow lines
             buffer.write(chunk)
             if self._stop.is_set():
                 break  # nobody waits for it any longer
         return buffer
 
     def _stream(
-        self, start: int, end: int | None, response: requests.Response | None = None
+        self, start: int, end: int | None, response: requests.Response | None, at_most: int
     ) -> Generator[bytes, None, None]:
         """The bytes from ``start`` to before ``end``.
 
         :param response: an answer that begins at ``start``, where there is one already.
+        :param at_most: bytes to read at a time.
         """
         at, attempts = start, _Attempts(self._stop)
         while True:
             try:
                 response = response or self._request(at, end)
-                for chunk in _body(response, at, end):
+                for chunk in _body(response, at, end, at_most):
                     at += len(chunk)
                     attempts.progressed()
                     yield chunk
@@ -236,6 +257,29 @@ class Source:
         self._open.discard(response)
 
 
+class _Pace:
+    """Whether a connection keeps its reader waiting."""
+
+    def __init__(self) -> None:
+        self.is_slow = False
+
+    def measured(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        """The stream's chunks; the time their user takes for them does not count.
+
+        :param stream: of one connection.
+        """
+        received, waited = 0, 0.0
+        asked = time.monotonic()
+        for chunk in stream:
+            waited += time.monotonic() - asked
+            received += len(chunk)
+            self.is_slow = waited > _STRETCH / _FAST
+            if received > _STRETCH:
+                received, waited = 0, 0.0
+            yield chunk
+            asked = time.monotonic()
+
+
 class _Link:
     """The presigned URL, renewed once per expiry however many connections find it expired."""
 
@@ -295,7 +339,7 @@ class _Attempts:
             raise problem
 
 
-def _body(response: requests.Response, at: int, end: int | None) -> Iterator[bytes]:
+def _body(response: requests.Response, at: int, end: int | None, at_most: int) -> Iterator[bytes]:
     """The bytes of one answer from ``at`` to before ``end``.
 
     :raises OleriaOutageError: they did not all come.
@@ -304,11 +348,11 @@ def _body(response: requests.Response, at: int, end: int | None) -> Iterator[byt
     skip = at if response.status_code == 200 else 0
     missing = None if end is None else end - at
     # What a read has got when the line is reset under it is lost: the first ones are small, so that any answer counts.
-    amount = _CHUNK // 16
+    amount = _CHUNK // 32
     problem: OleriaOutageError | None = None
     try:
         while missing is None or missing > 0:
-            amount = min(2 * amount, _CHUNK)
+            amount = min(2 * amount, at_most)
             chunk = response.raw.read(
                 amount if missing is None else min(amount, skip + missing), decode_content=False
             )

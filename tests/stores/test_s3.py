@@ -30,7 +30,7 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.servers.s3 import Bucket
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
+pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 SMALL = 1_000
 LARGE = 80_000

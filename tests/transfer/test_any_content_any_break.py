@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ pieces = st.sampled_from(
 contents = st.lists(pieces, max_size=60).map(b"".join)
 # How many bytes of each answer arrive before the connection breaks; None for all of them, -1 for a 403.
 breaks = st.lists(st.one_of(st.none(), st.just(-1), st.integers(0, 6000)), max_size=12)
+# From what speed on a connection is left alone: it is slow from the first chunk on, from any of them on, or never.
+speeds = st.sampled_from([math.inf, 1e11, 1.0])
 
 
 class Store:
@@ -117,13 +120,14 @@ def rows_of(content: bytes) -> int:
 
 
 def fetched(
-    content: bytes, breaks: list[int | None], options: SaveOptions
+    content: bytes, breaks: list[int | None], options: SaveOptions, fast: float
 ) -> tuple[Transferred | None, bytes | None]:
     with (
         TemporaryDirectory() as folder,
         Store(content, breaks).serving() as url,
         patch.object(retry, "FIRST_PAUSE", 0.001),
         patch.object(source, "_CHUNK", 700),
+        patch.object(source, "_FAST", fast),
     ):
         file = Path(folder) / "out.csv"
         try:
@@ -135,11 +139,13 @@ def fetched(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(content=contents, breaks=breaks, part_size=st.integers(500, 3000), parts=st.integers(1, 4))
+@given(
+    content=contents, breaks=breaks, part_size=st.integers(500, 3000), parts=st.integers(1, 4), fast=speeds
+)
 def test_the_whole_file_or_nothing(
-    content: bytes, breaks: list[int | None], part_size: int, parts: int
+    content: bytes, breaks: list[int | None], part_size: int, parts: int, fast: float
 ) -> None:
-    done, published = fetched(content, breaks, SaveOptions(parts=parts, part_size=part_size))
+    done, published = fetched(content, breaks, SaveOptions(parts=parts, part_size=part_size), fast)
 
     if done is not None:
         assert published == content
@@ -149,9 +155,9 @@ def test_the_whole_file_or_nothing(
 
 
 @settings(max_examples=30, deadline=None)
-@given(content=contents, parts=st.integers(1, 4))
-def test_without_breaks_it_is_always_published(content: bytes, parts: int) -> None:
-    done, published = fetched(content, [], SaveOptions(parts=parts, part_size=1000))
+@given(content=contents, parts=st.integers(1, 4), fast=speeds)
+def test_without_breaks_it_is_always_published(content: bytes, parts: int, fast: float) -> None:
+    done, published = fetched(content, [], SaveOptions(parts=parts, part_size=1000), fast)
 
     assert done is not None
     assert published == content
