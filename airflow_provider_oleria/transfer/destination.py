@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -90,7 +91,7 @@ def check_writable(path: ObjectStoragePath) -> None:
             _check_store(path)
     except _LASTING as problem:
         raise OleriaInputError(_cannot_be_written(path, problem)) from problem
-    except OSError as problem:
+    except _store_faults() as problem:
         raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
 
 
@@ -111,8 +112,15 @@ def publication(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
     try:
         with publish as file:
             yield file
-    except OSError as problem:
+    except _store_faults() as problem:
         raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
+
+
+def _store_faults() -> tuple[type[Exception], ...]:
+    """What a store's filesystem raises when it cannot be written to."""
+    botocore = sys.modules.get("botocore.exceptions")  # loaded by whoever could raise one of its errors
+    # s3fs makes an OSError of each answer of S3, but not of S3 being out of reach, or of there being no credentials.
+    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
 
 
 def _cannot_be_written(path: ObjectStoragePath, problem: Exception) -> str:

@@ -7,6 +7,7 @@ import gc
 import gzip
 import hashlib
 import io
+import json
 import socket
 import threading
 import time
@@ -147,6 +148,25 @@ def test_a_bucket_that_is_not_there_is_found_before_an_export_is_started(
         operator.execute({})
 
     assert not oleria_sandbox.calls
+
+
+def test_s3_out_of_reach_is_found_before_an_export_is_started(
+    oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": nobody}
+    monkeypatch.setenv("AIRFLOW_CONN_UNREACHABLE", json.dumps(connection))
+    task = OleriaDownloadOperator(
+        task_id="export",
+        data_context=DataContext.ACCESS_INVENTORY_IDENTITIES,
+        destination="s3://unreachable@lake/out.csv",
+    )
+
+    with pytest.raises(
+        OleriaDestinationError, match=r"'s3://unreachable@lake/out.csv' cannot be written: .*connect"
+    ):
+        task.execute({})
+    assert oleria_sandbox.count("create") == 0
 
 
 CONTENT = b"id,name\r\n" + b"".join(
