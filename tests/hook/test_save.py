@@ -342,6 +342,7 @@ KILLED = """
 import hashlib, os, pathlib, signal, sys
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.api import client
+from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.transfer import pipeline
 
 download_id, destination, *moments = sys.argv[1:]
@@ -350,7 +351,7 @@ for moment in moments:
     if not child:
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, float(moment))
-        OleriaHook().save_download(download_id, destination)
+        OleriaHook().save_download(download_id, destination, SaveOptions(parts=2, part_size=65536))
         os._exit(0)
     killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     file = pathlib.Path(destination.removeprefix("file://"))
@@ -363,7 +364,7 @@ for moment in moments:
 def test_killed_at_any_moment_it_leaves_no_part_and_the_next_try_cleans_up(
     oleria_sandbox: Sandbox, download_id: str, tmp_path: Path
 ) -> None:
-    oleria_sandbox.settings.bytes_per_second = 2_000_000
+    oleria_sandbox.settings.bytes_per_second = 1_000_000
     destination = tmp_path / "out.csv"
     moments = [str(random.uniform(0.01, 0.6)) for _ in range(20)]
     answer = subprocess.run(
