@@ -144,12 +144,11 @@ class DataContext(StrEnum):
 
         The catalogue is not proven complete, so this is no error.
         """
-        known = [member.value for member in cls]
-        if name in known:
+        if name in cls._value2member_map_:
             return
         import difflib  # which nobody needs otherwise
 
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(name, [member.value for member in cls], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         warnings.warn(
             f"{name!r} is not among the data contexts Oleria has published; it is sent as it stands.{hint}",
