@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from document import keep, machine, table
@@ -27,7 +29,7 @@ def _measure(folder: Path) -> None:
     from airflow_provider_oleria.sandbox import Sandbox
 
     where = machine()
-    with Sandbox(rows=ROWS, export_seconds=0) as sandbox, requests.Session() as session:
+    with Sandbox(rows=ROWS, export_seconds=0) as sandbox:
         os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"] = sandbox.connection_json()
         form = {
             "grant_type": "client_credentials",
@@ -35,8 +37,7 @@ def _measure(folder: Path) -> None:
             "client_secret": sandbox.client_secret,
             "scope": sandbox.scope,
         }
-        token = session.post(sandbox.auth_url, data=form).json()["access_token"]
-        session.headers["Authorization"] = f"Bearer {token}"
+        token = requests.post(sandbox.auth_url, data=form, timeout=60).json()["access_token"]
         downloads = f"{sandbox.api_url}/v1/downloads"
         hook = OleriaHook()
 
@@ -46,19 +47,21 @@ def _measure(folder: Path) -> None:
             hook.save_download(created.id, f"file://{folder}/ours.csv")
 
         def bare() -> None:
-            export = session.post(downloads, json={"context": "identities"}).json()
-            while export["status"] != "completed":
-                export = session.get(f"{downloads}/{export['id']}").json()
-            answer = session.get(export["url"], headers={"Authorization": None})
-            (folder / "bare.csv").write_bytes(answer.content)
+            with requests.Session() as session:
+                session.headers["Authorization"] = f"Bearer {token}"
+                export = session.post(downloads, json={"context": "identities"}).json()
+                while export["status"] != "completed":
+                    export = session.get(f"{downloads}/{export['id']}").json()
+                answer = session.get(export["url"], headers={"Authorization": None})
+                (folder / "bare.csv").write_bytes(answer.content)
 
         took: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
-        for number in range(EXPORTS + 3):
-            for name, go in (("ours", ours), ("bare", bare)):
-                wall, cpu = time.perf_counter(), time.thread_time()
-                go()
-                if number >= 3:
-                    took[name].append((time.perf_counter() - wall, time.thread_time() - cpu))
+        contenders = {"ours": ours, "bare": bare}
+        for go in contenders.values():
+            go()  # which loads what each of them needs
+        for _ in range(EXPORTS):
+            for name, go in contenders.items():
+                took[name].append(_timed(go))
     wall, cpu = (
         {name: statistics.median(run[i] for run in took[name]) * 1000 for name in took} for i in (0, 1)
     )
@@ -73,6 +76,23 @@ def _measure(folder: Path) -> None:
             ],
         ),
     )
+
+
+def _timed(go: Callable[[], None]) -> tuple[float, float]:
+    """Wall and CPU time of one export, in a process of its own as in Airflow: what is masked in logs adds up in one."""
+
+    def child() -> None:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        go()
+        sender.send((time.perf_counter() - wall, time.thread_time() - cpu))
+
+    forked = multiprocessing.get_context("fork")
+    receiver, sender = forked.Pipe(duplex=False)
+    process = forked.Process(target=child)
+    process.start()
+    took: tuple[float, float] = receiver.recv()
+    process.join()
+    return took
 
 
 def _row(figures: dict[str, float]) -> list[str]:
