@@ -20,7 +20,7 @@ from airflow_provider_oleria import retry
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.errors import OleriaError
-from airflow_provider_oleria.transfer import source
+from airflow_provider_oleria.transfer import destination, source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 SETTINGS = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
@@ -128,6 +128,7 @@ def fetched(
         patch.object(retry, "FIRST_PAUSE", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
+        patch.object(destination, "_DRAIN", 5000),
     ):
         file = Path(folder) / "out.csv"
         try:
