@@ -74,7 +74,7 @@ class AsyncClient:
     async def _send(self, step: Send) -> Answer:
         access = self._connection.access
         settings = self._used = access.settings
-        value = await TOKENS.aget(settings, self._mask)
+        token = await TOKENS.aget(settings, self._mask)
         url = settings.api_url + step.path
         problem: OleriaOutageError
         try:
@@ -84,7 +84,7 @@ class AsyncClient:
                     step.method,
                     url,
                     json=step.json,
-                    headers={"Authorization": f"Bearer {value}"},
+                    headers={"Authorization": f"Bearer {token.value}"},
                     allow_redirects=False,
                     **access.options,
                 ) as response:
@@ -94,7 +94,7 @@ class AsyncClient:
             problem = fault(error, url, arrived=not not_sent)
         else:
             if answer.status == 401:
-                TOKENS.drop(settings, value)
+                TOKENS.drop(settings, token)
             return answer
         raise problem
 

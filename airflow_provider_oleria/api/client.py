@@ -52,11 +52,11 @@ class OleriaSession(BoundedSession):
         url = urljoin(self.settings.api_url + "/", url)
         if not secure_face(url).startswith(secure_face(self.settings.api_url) + "/"):
             return super().request(method, url, *args, **{**kwargs, "withhold_token": True})
-        value = self._tokens.get(self.settings, self._mask)
-        self.token = {"access_token": value, "token_type": "Bearer"}
+        token = self._tokens.get(self.settings, self._mask)
+        self.token = {"access_token": token.value, "token_type": "Bearer"}
         response = super().request(method, url, *args, **kwargs)
         if response.status_code == 401:
-            self._tokens.drop(self.settings, value)
+            self._tokens.drop(self.settings, token)
         return response
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -33,7 +33,7 @@ from airflow_provider_oleria.errors import (
     OleriaTimeoutError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.redact import excerpt, redacted
+from airflow_provider_oleria.redact import excerpt, redacted, without_frames
 from airflow_provider_oleria.retry import Clock, Patience, retry_after
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)  # a presigned URL may be in it
 
     @property
     def json(self) -> dict[str, Any] | None:
@@ -301,6 +301,7 @@ def _vendor_text(answer: Answer) -> str:
     return excerpt(answer.body)
 
 
+@without_frames
 def _download_request(answer: Answer) -> DownloadRequest:
     content = answer.json
     if content is None:

@@ -6,6 +6,7 @@ Source: Oleria's token guide. A client-credentials grant has no refresh token: n
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import threading
@@ -26,7 +27,7 @@ from airflow_provider_oleria.errors import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.redact import excerpt
+from airflow_provider_oleria.redact import excerpt, without_frames
 from airflow_provider_oleria.retry import Patience, retry_after
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Token:
     usable_until: float
 
 
-_Key = tuple[str | None, ...]
+_Key = bytes
 
 
 class TokenCache:
@@ -62,9 +63,9 @@ class TokenCache:
         self._mint = mint
         self._tokens: dict[_Key, Token] = {}
         self._locks: dict[_Key, threading.Lock] = {}
-        self._mints: SingleFlight[str] = SingleFlight()
+        self._mints: SingleFlight[Token] = SingleFlight()
 
-    def get(self, settings: Settings, mask: Mask) -> str:
+    def get(self, settings: Settings, mask: Mask) -> Token:
         """A usable token, minted if there is none.
 
         :param settings: whose credentials.
@@ -75,26 +76,25 @@ class TokenCache:
         """
         key = _key(settings)
         if token := self._usable(key):
-            return token.value
+            return token
         with self._locks.setdefault(key, threading.Lock()):
             if not (token := self._usable(key)):
                 token = self._mint(settings)
                 mask(token.value)
                 self._tokens[key] = token
-        return token.value
+        return token
 
-    async def aget(self, settings: Settings, mask: Mask) -> str:
+    async def aget(self, settings: Settings, mask: Mask) -> Token:
         """The same from an event loop: one thread mints, nothing blocks; all who wait get its token, or its error."""
         key = _key(settings)
         if token := self._usable(key):
-            return token.value
+            return token
         return await self._mints.join(key, lambda: asyncio.to_thread(self.get, settings, mask))
 
-    def drop(self, settings: Settings, value: str) -> None:
+    def drop(self, settings: Settings, token: Token) -> None:
         """Forget a token the API refused, unless another caller has replaced it already."""
         key = _key(settings)
-        token = self._tokens.get(key)
-        if token is not None and token.value == value:
+        if self._tokens.get(key) == token:
             self._tokens.pop(key, None)
 
     def clear(self) -> None:
@@ -116,8 +116,15 @@ def usable_until(requested_at: float, expires_in: float) -> float:
 
 
 def _key(settings: Settings) -> _Key:
-    """Everything that makes a token differ."""
-    return (settings.auth_url, settings.client_id, settings.client_secret, settings.scope, settings.audience)
+    """Everything that makes a token differ, made unreadable."""
+    differ = (
+        settings.auth_url,
+        settings.client_id,
+        settings.client_secret,
+        settings.scope,
+        settings.audience,
+    )
+    return hashlib.sha256(repr(differ).encode()).digest()
 
 
 def mint_patiently(settings: Settings) -> Token:
@@ -139,6 +146,7 @@ TOKENS: Final = TokenCache(mint_patiently)
 """This process's tokens."""
 
 
+@without_frames
 def mint(settings: Settings) -> Token:
     """Ask the token endpoint once.
 

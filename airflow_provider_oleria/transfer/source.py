@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Final, Self
 
@@ -211,7 +212,7 @@ class Source:
         problem: OleriaOutageError
         try:
             response = self._session.get(
-                url,
+                url.value,
                 headers=headers,
                 stream=True,
                 allow_redirects=False,
@@ -219,7 +220,7 @@ class Source:
                 verify=self._settings.verify,
             )
         except requests.RequestException as error:
-            problem = request_fault(error, url)
+            problem = request_fault(error, url.value)
         else:
             self._open.add(response)
             try:
@@ -231,7 +232,7 @@ class Source:
         # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
         raise problem
 
-    def _check(self, response: requests.Response, start: int, url: str) -> None:
+    def _check(self, response: requests.Response, start: int, url: _Url) -> None:
         status, headers = response.status_code, response.headers
         if status not in (200, 206, 412, 416):
             problem = _refusal(response)
@@ -280,16 +281,23 @@ class _Pace:
             asked = time.monotonic()
 
 
+@dataclass(frozen=True)
+class _Url:
+    """A presigned URL, which is a credential: not shown among a frame's variables."""
+
+    value: str = field(repr=False)
+
+
 class _Link:
     """The presigned URL, renewed once per expiry however many connections find it expired."""
 
     def __init__(self, fresh_url: Callable[[], str]) -> None:
         self._fresh_url = fresh_url
         self._lock = threading.Lock()
-        self._url: str | None = None
+        self._url: _Url | None = None
         self._problem: Exception | None = None
 
-    def url(self) -> str:
+    def url(self) -> _Url:
         with self._lock:
             if (
                 self._problem is not None
@@ -297,18 +305,18 @@ class _Link:
                 raise self._problem
             if self._url is None:
                 try:
-                    url = self._fresh_url()
+                    url = _Url(self._fresh_url())
                 except Exception as problem:
                     self._problem = problem
                     raise
-                if not url.startswith("https://") and not is_loopback(url):
+                if not url.value.startswith("https://") and not is_loopback(url.value):
                     raise OleriaTransferError(
                         "the presigned URL is not https: a credential is not sent in plain text"
                     )
                 self._url = url
             return self._url
 
-    def refused(self, url: str) -> None:
+    def refused(self, url: _Url) -> None:
         with self._lock:
             if self._url == url:
                 self._url = None
