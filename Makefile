@@ -66,8 +66,14 @@ endef
 
 NEWEST := --editable . 'apache-airflow>=3.3'
 
-# Airflow 3.0 alone shows no form (its own image has the FAB provider), and breaks with libraries that came after it.
-WITH_3.0 := apache-airflow-providers-fab 'fastapi<0.118' 'cadwyn<6' 'pydantic<2.12' 'universal-pathlib<0.3'
+# Each older Airflow with the libraries of its own days, those of its last release: later ones break it.
+WITH_2.11 := --exclude-newer 2026-03-15
+WITH_3.0 := --exclude-newer 2025-08-30
+WITH_3.1 := --exclude-newer 2026-03-12
+WITH_3.2 := --exclude-newer 2026-05-30
+
+# What the package itself needs is younger than 3.0, which alone shows no form (its own image has the FAB provider).
+WITH_3.0 += --exclude-newer-package apache-airflow-providers-common-compat=2026-01-18 apache-airflow-providers-fab
 
 $(VENV)/.ready: pyproject.toml
 	$(call make-venv,dev,$(NEWEST))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
 
 try:
     from airflow.sdk.definitions.asset import AssetRef
@@ -15,7 +18,14 @@ except ImportError:  # Airflow 2.11 has no references to assets
         """Nothing is one."""
 
 
-__all__ = ["AssetRef", "lineage_is_read", "read_connections_outside_tasks", "trigger_timed_out"]
+__all__ = [
+    "AssetRef",
+    "lineage_is_read",
+    "mask_secret",
+    "read_connections_outside_tasks",
+    "read_extra",
+    "trigger_timed_out",
+]
 
 
 def trigger_timed_out(next_method: str, next_kwargs: Mapping[str, Any] | None) -> bool:
@@ -47,3 +57,21 @@ def lineage_is_read() -> bool:
         plugins_manager.initialize_hook_lineage_readers_plugins()
         return bool(plugins_manager.hook_lineage_reader_classes)
     return bool(get_hook_lineage_readers_plugins())
+
+
+def mask_secret(secret: str) -> None:
+    """Have Airflow mask a secret in logs."""
+    try:
+        from airflow.sdk import log
+    except ImportError:  # Airflow 2.11
+        log = import_module("airflow.utils.log.secrets_masker")
+    log.mask_secret(secret)
+
+
+async def read_extra(connection: Connection) -> dict[str, Any]:
+    """Read a Connection's extras on an event loop; Airflow masks them, for which it may ask another process."""
+    if hasattr(connection, "aextra_dejson"):
+        return dict(await connection.aextra_dejson())
+    from asgiref.sync import sync_to_async  # before Airflow 3.3.2
+
+    return dict(await sync_to_async(lambda: connection.extra_dejson)())

@@ -16,6 +16,7 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_oleria.compat import mask_secret, read_extra
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
 from airflow_provider_oleria.observability import lineage, metrics
@@ -94,7 +95,7 @@ class OleriaHook(BaseHook):
         try:
             settings = replace(self._settings, timeout=min(self._settings.timeout, _TEST_TIMEOUT))
             # Tokens of its own: what is in the form is to be tested, not what worked an hour ago.
-            Client(settings, self._reread, _mask, TokenCache(mint)).run(conversation.probe())
+            Client(settings, self._reread, mask_secret, TokenCache(mint)).run(conversation.probe())
         except OleriaError as problem:
             return False, str(problem)
         return True, "A token was issued, and the API accepts it."
@@ -322,10 +323,10 @@ class OleriaHook(BaseHook):
             yield client
 
     async def _aread(self) -> Settings:
-        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+        from airflow.providers.common.compat.connection import get_async_connection
 
         connection = await get_async_connection(self.oleria_conn_id)
-        settings = self._read(connection, await get_async_extra_dejson(connection))
+        settings = self._read(connection, await read_extra(connection))
         return await asyncio.to_thread(_guarded, settings)
 
     def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
@@ -344,7 +345,7 @@ class OleriaHook(BaseHook):
     @staticmethod
     def _masked(request: DownloadRequest) -> DownloadRequest:
         if request.url:
-            _mask(urlsplit(request.url).query)
+            mask_secret(urlsplit(request.url).query)
         return request
 
 
@@ -357,17 +358,11 @@ def _async_client() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
 
 def _guarded(settings: Settings) -> Settings:
     """Have Airflow mask the secret in logs, form-encoded as well: that is how it is sent."""
-    _mask(settings.client_secret)
-    _mask(quote_plus(settings.client_secret))
+    mask_secret(settings.client_secret)
+    mask_secret(quote_plus(settings.client_secret))
     return settings
 
 
 def _minted(token: str) -> None:
-    _mask(token)
+    mask_secret(token)
     metrics.count(metrics.TOKEN_MINTED)
-
-
-def _mask(secret: str) -> None:
-    from airflow.providers.common.compat.sdk import mask_secret
-
-    mask_secret(secret)

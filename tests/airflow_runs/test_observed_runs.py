@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -303,7 +303,10 @@ def set_up_stats() -> None:
         del type(Stats).factory
         type(Stats).__init__(Stats)
     else:
-        Stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        if AIRFLOW_V_3_3_PLUS:
+            Stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+        else:
+            Stats.initialize(factory=stats_utils.get_stats_factory(Stats))
 
 
 @pytest.fixture
