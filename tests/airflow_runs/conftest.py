@@ -14,8 +14,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
 import pytest
+from airflow import __version__
 from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from packaging.version import Version
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
@@ -24,6 +26,10 @@ from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
 # the secret, whoever asks for it (Airflow itself does for every Connection's password and extra). A real task's
 # supervisor leaves that body out.
 AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
+
+AIRFLOW_V_3_2_PLUS = Version(__version__).release >= (3, 2)
+AIRFLOW_V_3_3_PLUS = Version(__version__).release >= (3, 3)
+"""As in newer releases of ``common-compat``."""
 
 REMEMBERS = AIRFLOW_V_3_3_PLUS
 """Whether Airflow remembers something from try to try: ``task_state_store``."""

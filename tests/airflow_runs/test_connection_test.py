@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
@@ -37,21 +39,37 @@ def test_from_the_command_line(oleria_sandbox: Sandbox, monkeypatch: pytest.Monk
     assert secret not in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2.11 has another web server")
-@pytest.mark.usefixtures("airflow_db")
-def test_from_the_form_before_it_is_saved(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.api_fastapi.app import create_app
-    from fastapi.testclient import TestClient
-
+@pytest.fixture
+def press_test(
+    airflow_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Any], dict[str, Any]]]:
+    """What the button asks for, from an admin."""
     monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
-    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+    if AIRFLOW_V_3_0_PLUS:
+        from airflow.api_fastapi.app import create_app
+        from fastapi.testclient import TestClient
+
+        monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
+        with TestClient(create_app(apps="core")) as server:
+            server.headers["Authorization"] = f"Bearer {server.get('/auth/token').json()['access_token']}"
+            yield lambda form: server.post("/api/v2/connections/test", json=form).json()
+    else:
+        from airflow.www.app import create_app
+
+        app = create_app(testing=True)
+        app.config["AUTH_ROLE_PUBLIC"] = "Admin"
+        with app.test_client() as server:
+            yield lambda form: server.post("/api/v1/connections/test", json=form).json
+
+
+def test_from_the_form_before_it_is_saved(
+    oleria_sandbox: Sandbox, press_test: Callable[[Any], dict[str, Any]]
+) -> None:
     fields = json.loads(os.environ.pop("AIRFLOW_CONN_OLERIA_DEFAULT"))
     form = {"connection_id": "oleria_new"} | fields | {"extra": json.dumps(fields["extra"])}
-    with TestClient(create_app(apps="core")) as api:
-        answer = api.post("/api/v2/connections/test", json=form).json()
-        assert answer == {"status": True, "message": "A token was issued, and the API accepts it."}
+    assert press_test(form) == {"status": True, "message": "A token was issued, and the API accepts it."}
 
-        oleria_sandbox.rotate_secret()
-        answer = api.post("/api/v2/connections/test", json=form).json()
-        assert answer["status"] is False
-        assert "invalid_client: client_id or client_secret is wrong" in answer["message"]
+    oleria_sandbox.rotate_secret()
+    answer = press_test(form)
+    assert answer["status"] is False
+    assert "invalid_client: client_id or client_secret is wrong" in answer["message"]

@@ -10,6 +10,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -27,7 +29,7 @@ from airflow_provider_oleria.downloads import DataContext, Filter, Sort
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
-from .conftest import Run, assert_no_secret, new_dag
+from .conftest import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS, Run, assert_no_secret, new_dag
 from .test_download_runs import both_modes
 
 RunDag = Callable[[DAG], Run]
@@ -126,6 +128,34 @@ def test_each_mapped_task_and_a_save_alone_emit_their_own(
         ("file:///lake/risks", f"file://{tmp_path}/risks.csv"): extra_of(run.xcom("save")),
     }
     assert len(found) == 3
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_2_PLUS, reason="partitions came with Airflow 3.2")
+def test_the_event_has_the_partition_key_of_its_run(
+    run_dag: RunDag, airflow_db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk import CronPartitionTimetable
+    from airflow.serialization.definitions.dag import SerializedDAG
+
+    # The scheduler gives a run its key, dag.test() does not.
+    create = partialmethod(SerializedDAG.create_dagrun, partition_key="2026-11-25")
+    monkeypatch.setattr(SerializedDAG, "create_dagrun", create)
+    timetable = CronPartitionTimetable("0 2 * * *", timezone="UTC", key_format="%Y-%m-%d")
+    with DAG("partitioned", schedule=timetable, start_date=datetime(2026, 1, 1), catchup=False) as dag:
+        OleriaDownloadOperator(
+            task_id="export",
+            data_context=DataContext.RISKS,
+            destination=f"file://{tmp_path}/risks.csv",
+            outlets=[Asset("file:///lake/partitioned"), AssetAlias("partitioned risk files")],
+            poll_interval=0.05,
+        )
+    run_dag(dag)
+
+    with sqlite3.connect(airflow_db) as db:
+        keys = db.execute(
+            "select partition_key from asset_event where source_dag_id = 'partitioned'"
+        ).fetchall()
+    assert keys == [("2026-11-25",)] * 2
 
 
 def test_an_asset_that_cannot_be_made_fails_nothing(run_dag: RunDag, tmp_path: Path) -> None:

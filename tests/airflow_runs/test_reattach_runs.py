@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
@@ -383,7 +384,9 @@ def no_part_is_left(folder: Path) -> bool:
     return not list(folder.iterdir())
 
 
-@pytest.mark.skipif(not REMEMBERS, reason="dag.test() of Airflow 2.11 lets the timeout through to its caller")
+@pytest.mark.skipif(
+    not AIRFLOW_V_3_0_PLUS, reason="dag.test() of Airflow 2.11 lets the timeout through to its caller"
+)
 @pytest.mark.parametrize("while_", ["polling", "saving"])
 def test_execution_timeout_leaves_nothing_and_says_what_is_known(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, while_: str

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.api import shared
 from airflow_provider_oleria.downloads import DataContext
@@ -15,9 +15,7 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
 
-pytestmark = pytest.mark.skipif(
-    not AIRFLOW_V_3_3_PLUS, reason="an earlier runner takes its triggers differently"
-)
+pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the runner of Airflow 2.11 is another one")
 
 MANY = 200
 
@@ -32,7 +30,7 @@ def runner_with(download_ids: list[str]) -> Any:
     for number, download_id in enumerate(download_ids, start=1):
         path, arguments = OleriaDownloadTrigger(download_id, poll_interval=1, max_poll_interval=1).serialize()
         runner.to_create.append(
-            RunTrigger(id=number, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
+            RunTrigger(id=number, ti=None, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
         )
     return runner
 
@@ -63,7 +61,7 @@ def test_two_hundred_waits_share_one_client_and_fire_one_event_each(
         await until(lambda: all(details["task"].done() for details in runner.triggers.values()))
         assert len(await runner.cleanup_finished_triggers()) == MANY
         assert not runner.failed_triggers
-        assert {entry.event.payload["status"] for entry in runner.events} == {"completed"}
+        assert {event.payload["status"] for _, event, *_ in runner.events} == {"completed"}
         assert not shared._shared
 
     asyncio.run(main())
