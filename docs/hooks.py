@@ -89,11 +89,13 @@ def _data_contexts() -> Iterator[str]:
 
 
 def _example_dags() -> str:
-    """Each example DAG: its docstring, then its code."""
+    """Each example DAG: its docstring, then its code; the templates last."""
     parts = ["# Example DAGs\n\nWhat each is for is in [Recipes](recipes.md)."]
     for path in sorted((ROOT / "example_dags").glob("*.py")):
         code = path.read_text()
         about = ast.get_docstring(ast.parse(code)) or ""
         body = code.split('"""', 2)[2].strip()
         parts.append(f"## {path.stem}\n\n{about.replace('``', '`')}\n\n```python\n{body}\n```")
+    for path in sorted((ROOT / "example_dags").glob("*.jinja")):
+        parts.append(f"## {path.name}\n\n```html+jinja\n{path.read_text().strip()}\n```")
     return "\n\n".join(parts)
