@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from airflow_provider_oleria.downloads import DataContext, Filter, Sort
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.servers.s3 import Bucket
 
 from .conftest import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS, Run, assert_no_secret, new_dag
 from .test_download_runs import both_modes
@@ -287,9 +288,40 @@ def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
             "values": ["Engineering", "Sales"],
         }
     ]
-    if AIRFLOW_V_3_0_PLUS:  # 2.11 asks for the links when somebody looks
-        assert run.xcom("export", "_link_OleriaGuideLink").startswith("https://docs.oleria.com/")
-        assert run.xcom("export", "_link_SavedFileLink") == ""
+
+
+def test_the_buttons_of_a_task_lead_to_the_guide_and_to_the_saved_file(
+    run_dag: RunDag, bucket: Bucket, tmp_path: Path
+) -> None:
+    with new_dag("buttons") as dag:
+        for task_id, folder in {
+            "s3": f"s3://aws_default@{bucket.name}",
+            "disk": f"file://{tmp_path}",
+        }.items():
+            OleriaDownloadOperator(
+                task_id=task_id,
+                data_context=DataContext.RISKS,
+                destination=f"{folder}/risks.csv",
+                poll_interval=0.05,
+            )
+    run = run_dag(dag)
+
+    guide = "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
+    in_console = f"https://console.aws.amazon.com/s3/object/{bucket.name}?prefix=risks.csv"
+    assert buttons(dag, run, "s3") == [guide, in_console]
+    assert buttons(dag, run, "disk") == [guide, ""]
+
+
+def buttons(dag: DAG, run: Run, task_id: str) -> list[str]:
+    """Where they lead: stored by Airflow 3 when the task has ended, asked for by the webserver of 2.11."""
+    if AIRFLOW_V_3_0_PLUS:
+        return [run.xcom(task_id, f"_link_{link}") for link in ("OleriaGuideLink", "SavedFileLink")]
+    from airflow.models.taskinstancekey import TaskInstanceKey
+    from airflow.serialization.serialized_objects import SerializedDAG
+
+    task = SerializedDAG.from_dict(SerializedDAG.to_dict(dag)).get_task(task_id)
+    key = TaskInstanceKey(dag.dag_id, task_id, run.run_id)
+    return [link.get_link(task, ti_key=key) for link in task.operator_extra_links]
 
 
 # -- metrics and spans ----------------------------------------------------------------------------------------------
