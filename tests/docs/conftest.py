@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401
+from tests.airflow_runs.conftest import observed, run_dag, triggers_seen  # noqa: F401  # fixtures
 from tests.servers.s3 import Bucket
 
 LAKE = "lake"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from airflow.models.connection import Connection
 
 from airflow_provider_oleria.sandbox import Sandbox
 
@@ -53,8 +54,7 @@ def test_airflow_understands_the_connection(
     served: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (assignment,) = shlex.split(_exported(served).removeprefix("export "))
-    connection = pytest.importorskip("airflow.models.connection").Connection
-    read = connection.from_json(assignment.partition("=")[2])
+    read = Connection.from_json(assignment.partition("=")[2])
     assert (read.conn_type, read.extra_dejson["client_secret"]) == ("oleria", "it's $HOME")
     assert read.host.startswith("http://127.0.0.1:")
 

@@ -27,7 +27,7 @@ def test_the_consumer_reads_what_was_exported(
         database.execute("update dag set is_paused = 0 where dag_id = ?", [consumer.dag_id])
     exported = run_dag(producer)
     with sqlite3.connect(airflow_db) as database:
-        queued = database.execute(f"select target_dag_id from {QUEUE}").fetchall()  # noqa: S608
+        queued = database.execute(f"select target_dag_id from {QUEUE}").fetchall()  # noqa: S608  # a constant
     assert ("oleria_asset_consumer",) in queued
     run = run_dag(consumer)
 
