@@ -22,8 +22,8 @@ __all__ = [
     "AssetRef",
     "lineage_is_read",
     "mask_secret",
+    "read_connection",
     "read_connections_outside_tasks",
-    "read_extra",
     "trigger_timed_out",
 ]
 
@@ -68,10 +68,13 @@ def mask_secret(secret: str) -> None:
     log.mask_secret(secret)
 
 
-async def read_extra(connection: Connection) -> dict[str, Any]:
-    """Read a Connection's extras on an event loop; Airflow masks them, for which it may ask another process."""
+async def read_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
+    """Read a Connection and its extras on an event loop; Airflow masks them, for which it may ask another process."""
+    from airflow.providers.common.compat.connection import get_async_connection
+
+    connection = await get_async_connection(conn_id)
     if hasattr(connection, "aextra_dejson"):
-        return dict(await connection.aextra_dejson())
+        return connection, dict(await connection.aextra_dejson())
     from asgiref.sync import sync_to_async  # before Airflow 3.3.2
 
-    return dict(await sync_to_async(lambda: connection.extra_dejson)())
+    return connection, dict(await sync_to_async(lambda: connection.extra_dejson)())

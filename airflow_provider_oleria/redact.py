@@ -1,17 +1,10 @@
-"""Keeps credentials out of error texts, tracebacks and logs."""
+"""Keeps credentials out of error texts and logs."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
-from functools import wraps
-from typing import Final, ParamSpec, TypeVar
-
-from airflow_provider_oleria.errors import OleriaError
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from typing import Final
 
 _EXCERPT = 300
 
@@ -38,23 +31,6 @@ def excerpt(body: bytes) -> str:
         return "an empty body"
     text = redacted(body.decode("utf-8", "replace"))
     return repr(text[:_EXCERPT]) + (" …" if len(text) > _EXCERPT else "")
-
-
-def without_frames(call: Callable[P, T]) -> Callable[P, T]:
-    """Have errors come out of ``call`` without the frames they were raised in.
-
-    For code whose variables hold secrets: error trackers, and some consoles, show the variables of each frame.
-    """
-
-    @wraps(call)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except OleriaError as problem:
-            del args, kwargs  # this frame stays
-            raise problem.with_traceback(None) from problem.__cause__
-
-    return wrapper
 
 
 class _RedactingFilter(logging.Filter):

@@ -32,8 +32,9 @@ from airflow_provider_oleria.errors import (
     OleriaRequestError,
     OleriaTimeoutError,
     OleriaUnavailableError,
+    without_frames,
 )
-from airflow_provider_oleria.redact import excerpt, redacted, without_frames
+from airflow_provider_oleria.redact import excerpt, redacted
 from airflow_provider_oleria.retry import Clock, Patience, retry_after
 
 log = logging.getLogger(__name__)

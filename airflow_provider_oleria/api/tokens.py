@@ -26,8 +26,9 @@ from airflow_provider_oleria.errors import (
     OleriaProtocolError,
     OleriaRequestError,
     OleriaUnavailableError,
+    without_frames,
 )
-from airflow_provider_oleria.redact import excerpt, without_frames
+from airflow_provider_oleria.redact import excerpt
 from airflow_provider_oleria.retry import Patience, retry_after
 
 log = logging.getLogger(__name__)

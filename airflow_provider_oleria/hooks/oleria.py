@@ -16,9 +16,9 @@ from urllib.parse import quote_plus, urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_oleria.compat import mask_secret, read_extra
+from airflow_provider_oleria.compat import mask_secret, read_connection
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
-from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError
+from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError, without_frames
 from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
@@ -301,8 +301,7 @@ class OleriaHook(BaseHook):
 
     @cached_property
     def _settings(self) -> Settings:
-        connection = self.get_connection(self.oleria_conn_id)
-        return _guarded(self._read(connection, connection.extra_dejson))
+        return _guarded(self._read())
 
     @cached_property
     def _client(self) -> Client:
@@ -323,13 +322,15 @@ class OleriaHook(BaseHook):
             yield client
 
     async def _aread(self) -> Settings:
-        from airflow.providers.common.compat.connection import get_async_connection
+        return await asyncio.to_thread(_guarded, self._checked(*await read_connection(self.oleria_conn_id)))
 
-        connection = await get_async_connection(self.oleria_conn_id)
-        settings = self._read(connection, await read_extra(connection))
-        return await asyncio.to_thread(_guarded, settings)
+    @without_frames
+    def _read(self) -> Settings:
+        connection = self.get_connection(self.oleria_conn_id)
+        return self._checked(connection, connection.extra_dejson)
 
-    def _read(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
+    @without_frames
+    def _checked(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
         from airflow_provider_oleria.connection import read_settings
 
         return read_settings(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, quote_plus
 
 import pytest
 from airflow import __version__
@@ -21,6 +20,7 @@ from packaging.version import Version
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+from tests.leaks import assert_no_secret
 
 # dag.test() on Airflow 3 prints, at DEBUG, each request to its in-process supervisor: those to mask a secret too, with
 # the secret, whoever asks for it (Airflow itself does for every Connection's password and extra). A real task's
@@ -159,17 +159,6 @@ def _run_again(dag: DAG, run_id: str) -> str:
             session.commit()
             _run_task(ti=instance, task=dag.task_dict[instance.task_id], run_triggerer=True)
     return run_id
-
-
-def assert_no_secret(sandbox: Sandbox, *texts: str) -> None:
-    """Neither secret (raw or encoded) nor token nor a presigned URL's signature."""
-    secrets = {
-        form for secret in sandbox.secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))
-    }
-    for secret in (*secrets, *sandbox.tokens, *sandbox.signatures):
-        for text in texts:
-            if (at := text.find(secret)) >= 0:
-                pytest.fail(f"a secret got out: {text[max(0, at - 300) : at + 100]}")
 
 
 def _name(task_id: str, map_index: int) -> str:

@@ -15,8 +15,9 @@ from airflow_provider_oleria.errors import OleriaProtocolError
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
+from tests.leaks import assert_no_secret
 
-from .conftest import REMEMBERS, Run, assert_no_secret, new_dag
+from .conftest import REMEMBERS, Run, new_dag
 from .test_download_runs import assert_whole, both_modes
 
 RunDag = Callable[[DAG], Run]

@@ -28,9 +28,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from airflow_provider_oleria.downloads import DataContext, Filter, Sort
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.leaks import assert_no_secret
 from tests.servers.s3 import Bucket
 
-from .conftest import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS, Run, assert_no_secret, new_dag
+from .conftest import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS, Run, new_dag
 from .test_download_runs import both_modes
 
 RunDag = Callable[[DAG], Run]

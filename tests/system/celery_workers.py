@@ -18,7 +18,7 @@ from tests.servers.processes import free_port, program, until
 
 from .cluster import Cluster
 from .line import Line
-from .scenario import STATES, Row, assert_no_secret
+from .scenario import STATES, Row, assert_no_secret_written
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -79,7 +79,7 @@ def test_nightly_export_on_two_celery_workers(
                 assert file.read_bytes() == served[export["data_context"]].path.read_bytes()
             assert len(exports) == len(created) == 3
             rows.append(Row.of("nightly_export_on_two_celery_workers", sandbox, len(exports), started))
-            assert_no_secret(sandbox, cluster)
+            assert_no_secret_written(sandbox, cluster)
         finally:
             cluster.close()
 

@@ -21,7 +21,7 @@ from tests.servers.processes import until
 
 from .browser import ConnectionForm, logged_in
 from .cluster import Cluster
-from .scenario import RESULTS, STATES, assert_no_secret
+from .scenario import RESULTS, STATES, assert_no_secret_written
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -135,7 +135,7 @@ def test_a_connection_made_and_corrected_in_the_form_runs_a_dag(
     for export in saved:
         expected = sandbox.expected(export["download_id"])
         assert Path(export["path"].removeprefix("file://")).read_bytes() == expected.path.read_bytes()
-    assert_no_secret(sandbox, cluster)
+    assert_no_secret_written(sandbox, cluster)
 
 
 def test_an_edit_leaves_alone_what_it_does_not_show(page: Page, cluster: Cluster, sandbox: Sandbox) -> None:
@@ -173,7 +173,7 @@ def test_the_test_button_tells_a_good_connection_from_a_bad_one(
     picture(
         page.locator("[data-scope=toast][data-part=root]", has_text=answer["message"]), "connection-refused"
     )
-    assert_no_secret(sandbox, cluster)
+    assert_no_secret_written(sandbox, cluster)
 
 
 def picture(what: Locator, name: str) -> None:
