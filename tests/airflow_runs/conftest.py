@@ -34,6 +34,9 @@ AIRFLOW_V_3_3_PLUS = Version(__version__).release >= (3, 3)
 REMEMBERS = AIRFLOW_V_3_3_PLUS
 """Whether Airflow remembers something from try to try: ``task_state_store``."""
 
+RETRIES_RESUME = Version(__version__).release[:2] == (3, 0)
+"""Whether the retry of a deferred task resumes with the event of the try before: a bug of Airflow 3.0."""
+
 MOMENTS = itertools.count()
 LOGICAL_DATE = "logical_date" if AIRFLOW_V_3_0_PLUS else "execution_date"
 

@@ -17,7 +17,7 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
 from tests.leaks import assert_no_secret
 
-from .conftest import REMEMBERS, Run, new_dag
+from .conftest import REMEMBERS, RETRIES_RESUME, Run, new_dag
 from .test_download_runs import assert_whole, both_modes
 
 RunDag = Callable[[DAG], Run]
@@ -154,7 +154,8 @@ def test_a_fault_on_order(
     assert case.says in run.log
     assert run.tries["export"] == case.tries
     posts = case.posts if REMEMBERS else case.posts_before_3_3 or case.posts
-    assert oleria_sandbox.count("create") == posts
+    if not (RETRIES_RESUME and deferrable):
+        assert oleria_sandbox.count("create") == posts
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     if case.state == "success":
         assert_whole(oleria_sandbox, run.xcom("export"))
