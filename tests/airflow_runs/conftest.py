@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 from airflow import __version__
 from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 from packaging.version import Version
 
 from airflow_provider_oleria.sandbox import Sandbox
@@ -27,15 +27,13 @@ from tests.leaks import assert_no_secret
 # supervisor leaves that body out.
 AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
 
+AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 AIRFLOW_V_3_2_PLUS = Version(__version__).release >= (3, 2)
 AIRFLOW_V_3_3_PLUS = Version(__version__).release >= (3, 3)
 """As in newer releases of ``common-compat``."""
 
 REMEMBERS = AIRFLOW_V_3_3_PLUS
 """Whether Airflow remembers something from try to try: ``task_state_store``."""
-
-RETRIES_RESUME = Version(__version__).release[:2] == (3, 0)
-"""Whether the retry of a deferred task resumes with the event of the try before: a bug of Airflow 3.0."""
 
 MOMENTS = itertools.count()
 LOGICAL_DATE = "logical_date" if AIRFLOW_V_3_0_PLUS else "execution_date"

@@ -17,7 +17,7 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
 from tests.leaks import assert_no_secret
 
-from .conftest import REMEMBERS, RETRIES_RESUME, Run, new_dag
+from .conftest import AIRFLOW_3_0, REMEMBERS, Run, new_dag
 from .test_download_runs import assert_whole, both_modes
 
 RunDag = Callable[[DAG], Run]
@@ -59,6 +59,7 @@ CASES = [
         "another try starts a new one",
         tries=2,
         posts=2,
+        posts_before_3_3=2,
     ),
     Case("bad filter", fault(kind="create", status=400), "Check data_context, filter_by and sort_by"),
     Case("export failed", fault(kind="create", export_fails="E42"), "Oleria could not make export"),
@@ -153,9 +154,11 @@ def test_a_fault_on_order(
     assert run.states == {"export": case.state}
     assert case.says in run.log
     assert run.tries["export"] == case.tries
-    posts = case.posts if REMEMBERS else case.posts_before_3_3 or case.posts
-    if not (RETRIES_RESUME and deferrable):
-        assert oleria_sandbox.count("create") == posts
+    posts = case.posts
+    if case.posts_before_3_3 and not REMEMBERS:
+        # Airflow 3.0 gives the event of a deferred try to the next one as well.
+        posts = 1 if deferrable and AIRFLOW_3_0 else case.posts_before_3_3
+    assert oleria_sandbox.count("create") == posts
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     if case.state == "success":
         assert_whole(oleria_sandbox, run.xcom("export"))
@@ -217,6 +220,8 @@ def test_soft_fail_skips_on_timeout_only(
     from airflow_provider_oleria.api.tokens import TOKENS
     from airflow_provider_oleria.hooks.oleria import OleriaHook
 
+    if AIRFLOW_3_0 and trouble == "timeout" and how.get("mode") == "reschedule":
+        pytest.skip("dag.test() of Airflow 3.0 gives a rescheduled sensor its start as a text")
     oleria_sandbox.settings.export_seconds = 60 if trouble == "timeout" else 0.5
     if trouble == "failed export":
         oleria_sandbox.fail(Fault(kind="create", export_fails="E42"))
