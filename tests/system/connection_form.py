@@ -50,6 +50,7 @@ def cluster(folder: Path, postgres: Postgres) -> Iterator[Cluster]:
     cluster = Cluster(folder / "ui", postgres, HERE / "dags", settings)
     try:
         cluster.start()
+        cluster.add_pool("few", 8)  # which dags/exports.py has its deferred tasks in
         yield cluster
     finally:
         cluster.close()
