@@ -158,9 +158,10 @@ class _Draining(io.FileIO):
         self._undrained += written
         if self._undrained >= _DRAIN and hasattr(os, "posix_fadvise"):
             # "Not needed any more" is how one asks Linux to begin writing, without waiting for it.
-            os.posix_fadvise(
-                self.fileno(), self.tell() - self._undrained, self._undrained, os.POSIX_FADV_DONTNEED
-            )
+            with suppress(OSError):  # not every filesystem takes advice
+                os.posix_fadvise(
+                    self.fileno(), self.tell() - self._undrained, self._undrained, os.POSIX_FADV_DONTNEED
+                )
             self._undrained = 0
         return written
 

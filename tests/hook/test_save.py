@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import re
@@ -28,7 +29,7 @@ from airflow_provider_oleria.errors import (
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.transfer import source
+from airflow_provider_oleria.transfer import destination, source
 
 pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
@@ -335,6 +336,23 @@ def test_a_disk_that_fills_up_meanwhile_keeps_the_previous_file(
 
     assert (tmp_path / "out.csv").read_text() == "before"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_filesystem_that_takes_no_advice_gets_the_file_all_the_same(
+    oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(*advice: int) -> None:
+        asked.append(advice)
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    monkeypatch.setattr(destination, "_DRAIN", 100_000)
+    save(download_id, tmp_path / "out.csv")
+
+    assert_whole(oleria_sandbox, download_id, tmp_path / "out.csv")
+    assert asked
 
 
 # Forks a process for each moment, which kills itself then; Airflow is imported only once.
