@@ -14,7 +14,7 @@ try:
     from airflow.sdk.definitions.asset import AssetRef
 except ImportError:  # Airflow 2.11 has no references to assets
 
-    class AssetRef:  # type: ignore[no-redef]
+    class AssetRef:  # type: ignore[no-redef]  # one of the two
         """Nothing is one."""
 
 

@@ -32,6 +32,12 @@ def frames(problem: BaseException | None) -> Iterator[str]:
         problem = problem.__cause__ or (None if problem.__suppress_context__ else problem.__context__)
 
 
+def said(fault: Fault) -> str:
+    """What is wrong, in short."""
+    ordered = {name: value for name, value in vars(fault).items() if value != getattr(Fault, name)}
+    return ", ".join(f"{name} {value}" for name, value in ordered.items())
+
+
 def assert_nothing_shown(problem: BaseException, sandbox: Sandbox) -> None:
     shown = list(frames(problem))
     assert shown
@@ -53,7 +59,7 @@ def assert_nothing_shown(problem: BaseException, sandbox: Sandbox) -> None:
         Fault("get", fields={"id": None}),
         Fault("get", fields={"status": "sleeping"}),
     ],
-    ids=str,
+    ids=said,
 )
 def test_an_error_of_the_api_shows_no_secret(
     ask: Ask, oleria_sandbox: Sandbox, download_id: str, fault: Fault
@@ -86,7 +92,7 @@ def test_an_error_of_the_connection_shows_no_secret(
         Fault("fetch", drop=True, times=None),
         Fault("fetch", status=412, times=None, nth=2),
     ],
-    ids=str,
+    ids=said,
 )
 def test_an_error_of_the_transfer_shows_no_secret(
     oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, fault: Fault
