@@ -23,7 +23,7 @@ from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTransferError
 from airflow_provider_oleria.redact import redacted
 from airflow_provider_oleria.transfer.content_encoding import UNDERSTOOD, decoded
-from airflow_provider_oleria.transfer.source import error_code, is_expired
+from airflow_provider_oleria.transfer.presigned import error_code, is_expired
 
 Look = Callable[[Evidence], tuple[bool, str]]
 
