@@ -21,6 +21,7 @@ import pytest
 import requests
 import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from moto.server import ThreadedMotoServer
 
 from airflow_provider_oleria.connection import Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
@@ -29,6 +30,7 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.download import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.pipeline import transfer
+from tests.servers.processes import until
 from tests.servers.s3 import Bucket
 
 pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
@@ -150,23 +152,53 @@ def test_a_bucket_that_is_not_there_is_found_before_an_export_is_started(
     assert not oleria_sandbox.calls
 
 
+def reach(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An S3 by a Connection of its own, not asked again and again; returns the Connection's id."""
+    extra = {"endpoint_url": endpoint, "config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    conn_id = f"aws_{endpoint.rpartition(':')[2]}"
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+    return conn_id
+
+
 def test_s3_out_of_reach_is_found_before_an_export_is_started(
     oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobody = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"retries": {"total_max_attempts": 1}}}
-    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": nobody}
-    monkeypatch.setenv("AIRFLOW_CONN_UNREACHABLE", json.dumps(connection))
+    destination = f"s3://{reach('http://127.0.0.1:9', monkeypatch)}@lake/out.csv"
     task = OleriaDownloadOperator(
-        task_id="export",
-        data_context=DataContext.ACCESS_INVENTORY_IDENTITIES,
-        destination="s3://unreachable@lake/out.csv",
+        task_id="export", data_context=DataContext.ACCESS_INVENTORY_IDENTITIES, destination=destination
     )
 
-    with pytest.raises(
-        OleriaDestinationError, match=r"'s3://unreachable@lake/out.csv' cannot be written: .*connect"
-    ):
+    with pytest.raises(OleriaDestinationError, match=f"{destination!r} cannot be written: .*connect"):
         task.execute({})
     assert oleria_sandbox.count("create") == 0
+
+
+def test_s3_that_goes_away_in_the_middle_keeps_the_previous_object_and_the_next_save_cleans_up(
+    oleria_sandbox: Sandbox, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("out.csv", PREVIOUS)
+    download_id = export(oleria_sandbox, LARGE)
+    oleria_sandbox.settings.bytes_per_second = 2_000_000
+    another_door = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    another_door.start()
+    conn_id = reach("http://{}:{}".format(*another_door.get_host_and_port()), monkeypatch)
+
+    def close_it() -> None:
+        until(bucket.unfinished_uploads, "the upload is begun")
+        another_door.stop()
+
+    closing = threading.Thread(target=close_it)
+    closing.start()
+    with pytest.raises(OleriaDestinationError, match="cannot be written"):
+        OleriaHook().save_download(download_id, f"s3://{conn_id}@{bucket.name}/out.csv")
+    closing.join()
+
+    assert bucket.read("out.csv") == PREVIOUS
+    oleria_sandbox.settings.bytes_per_second = None
+    OleriaHook().save_download(download_id, bucket.path("out.csv"))
+    assert bucket.read("out.csv") == oleria_sandbox.expected(download_id).path.read_bytes()
+    assert bucket.unfinished_uploads() == []
 
 
 CONTENT = b"id,name\r\n" + b"".join(
