@@ -1,0 +1,58 @@
+"""An export in real Airflow, and something that happens in the middle of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.sandbox import Sandbox
+
+from .conftest import REMEMBERS, new_dag
+
+remembering = pytest.mark.skipif(not REMEMBERS, reason="task_state_store came with Airflow 3.3")
+
+
+def export_dag(tmp_path: Path, **arguments: Any) -> DAG:
+    with new_dag("reattach") as dag:
+        arguments = {
+            "data_context": "identities",
+            "destination": f"file://{tmp_path}/out.csv",
+            "poll_interval": 0.05,
+            "retry_delay": timedelta(0),
+            **arguments,
+        }
+        OleriaDownloadOperator(task_id="export", **arguments)
+    return dag
+
+
+def created(sandbox: Sandbox) -> list[str]:
+    return [call.download_id for call in sandbox.calls if call.kind == "create" and call.download_id]
+
+
+@contextmanager
+def when(happened: Callable[[], bool], then: Callable[[], Any]) -> Iterator[None]:
+    """Do something as soon as something else has happened, from another thread."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while not happened():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+        then()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()

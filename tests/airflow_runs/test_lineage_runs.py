@@ -1,0 +1,95 @@
+"""OpenLineage is told what was read and what was written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_oleria.sandbox import Sandbox
+from tests.leaks import assert_no_secret
+
+from .conftest import Run
+
+RunDag = Callable[[DAG], Run]
+
+
+LINEAGE_DAG = """
+from datetime import datetime
+from airflow.providers.common.compat.sdk import dag, task
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1))
+def lineage():
+    OleriaDownloadOperator(
+        task_id="export", data_context="risks", destination="file://{folder}/risks.parquet",
+        column_types={{"createdAt": "timestamp"}}, poll_interval=0.05,
+    )
+
+    @task
+    def in_a_task():
+        hook = OleriaHook()
+        download = hook.create_download("employees")
+        hook.wait_for_download(download.id, poll_interval=0.05)
+        hook.save_download(download.id, "file://{folder}/employees.csv")
+
+    in_a_task()
+
+lineage()
+"""
+
+
+def test_openlineage_is_told_what_was_read_and_what_was_written(
+    airflow_db: Path, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """In a process of its own: the provider reads its configuration once."""
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "lineage.py").write_text(LINEAGE_DAG.format(folder=tmp_path))
+    emitted = tmp_path / "events.json"
+    environment = {
+        **os.environ,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(emitted), "append": True}
+        ),
+    }
+    airflow = Path(sys.executable).with_name("airflow")
+    for command in (["dags", "reserialize"], ["dags", "test", "lineage"]):
+        done = subprocess.run([airflow, *command], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+    assert_no_secret(oleria_sandbox, emitted.read_text())
+    completed = {
+        event["job"]["name"]: event
+        for event in map(json.loads, emitted.read_text().splitlines())
+        if event["eventType"] == "COMPLETE"
+    }
+    tenant = f"oleria://{urlsplit(oleria_sandbox.api_url).netloc}"
+    assert names(completed["lineage.export"]["inputs"]) == [(tenant, "risks")]
+    # `airflow dags test` runs both tasks in one process, whose hooks have one collector.
+    assert (tenant, "employees") in names(completed["lineage.in_a_task"]["inputs"])
+    assert ("file", f"{tmp_path}/employees.csv") in names(completed["lineage.in_a_task"]["outputs"])
+    (file,) = completed["lineage.export"]["outputs"]
+    assert names([file]) == [("file", f"{tmp_path}/risks.parquet")]
+    parquet = pq.ParquetFile(tmp_path / "risks.parquet")
+    fields = {field["name"]: field["type"] for field in file["facets"]["schema"]["fields"]}
+    assert list(fields) == parquet.schema_arrow.names
+    assert fields["createdAt"] == "timestamp"
+    assert set(fields.values()) == {"timestamp", "string"}
+    statistics = file["outputFacets"]["outputStatistics"]
+    assert statistics["rowCount"] == parquet.metadata.num_rows
+    assert statistics["size"] == (tmp_path / "risks.parquet").stat().st_size
+
+
+def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(dataset["namespace"], dataset["name"]) for dataset in datasets]

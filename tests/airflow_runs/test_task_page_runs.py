@@ -1,0 +1,90 @@
+"""What a person finds on the page of a task: log, rendered templates, buttons."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from tests.servers.s3 import Bucket
+
+from .conftest import Run, new_dag
+
+RunDag = Callable[[DAG], Run]
+
+
+def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
+    run_dag: RunDag, airflow_db: Path, tmp_path: Path
+) -> None:
+    with new_dag("page") as dag:
+        OleriaDownloadOperator(
+            task_id="export",
+            data_context=DataContext.ACCESS_INVENTORY_IDENTITIES,
+            filter_by=[Filter.string("department").in_("Engineering", "Sales")],
+            sort_by=[Sort.desc("createdAt")],
+            destination=f"file://{tmp_path}/identities.csv",
+            poll_interval=0.05,
+        )
+    run = run_dag(dag)
+
+    assert re.search(
+        "The export of accessInventoryIdentitiesV2 where department in Engineering, Sales, "
+        r"sorted by createdAt desc is complete, \d+ s after its start\.",
+        run.log,
+    )
+    with sqlite3.connect(airflow_db) as db:
+        (stored,) = db.execute(
+            "select rendered_fields from rendered_task_instance_fields where dag_id = 'page' and run_id = ?",
+            (run.run_id,),
+        ).fetchone()
+    rendered = json.loads(stored)
+    assert rendered["data_context"] == "accessInventoryIdentitiesV2"
+    assert rendered["filter_by"] == [
+        {
+            "dataType": "string",
+            "field": "department",
+            "filterType": "in",
+            "values": ["Engineering", "Sales"],
+        }
+    ]
+
+
+def test_the_buttons_of_a_task_lead_to_the_guide_and_to_the_saved_file(
+    run_dag: RunDag, bucket: Bucket, tmp_path: Path
+) -> None:
+    with new_dag("buttons") as dag:
+        for task_id, folder in {
+            "s3": f"s3://aws_default@{bucket.name}",
+            "disk": f"file://{tmp_path}",
+        }.items():
+            OleriaDownloadOperator(
+                task_id=task_id,
+                data_context=DataContext.RISKS,
+                destination=f"{folder}/risks.csv",
+                poll_interval=0.05,
+            )
+    run = run_dag(dag)
+
+    guide = "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
+    in_console = f"https://console.aws.amazon.com/s3/object/{bucket.name}?prefix=risks.csv"
+    assert buttons(dag, run, "s3") == [guide, in_console]
+    assert buttons(dag, run, "disk") == [guide, ""]
+
+
+def buttons(dag: DAG, run: Run, task_id: str) -> list[str]:
+    """Where they lead: stored by Airflow 3 when the task has ended, asked for by the webserver of 2.11."""
+    if AIRFLOW_V_3_0_PLUS:
+        return [run.xcom(task_id, f"_link_{link}") for link in ("OleriaGuideLink", "SavedFileLink")]
+    from airflow.models.taskinstancekey import TaskInstanceKey
+    from airflow.serialization.serialized_objects import SerializedDAG
+
+    task = SerializedDAG.from_dict(SerializedDAG.to_dict(dag)).get_task(task_id)
+    key = TaskInstanceKey(dag.dag_id, task_id, run.run_id)
+    return [link.get_link(task, ti_key=key) for link in task.operator_extra_links]

@@ -1,0 +1,150 @@
+"""A store that answers as it is told, and a transfer from it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.downloads import SaveOptions
+from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
+
+CONTENT = b"id,name\n" + b"".join(b"%06d,somebody\n" % number for number in range(60_000))
+ROWS = 60_000
+PARTS = SaveOptions(parts=4, part_size=100_000)
+ONE_STREAM = SaveOptions(parts=1)
+
+
+either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts", "one stream"])
+
+
+@dataclass
+class Answer:
+    """An answer of the store, and how much of it arrives.
+
+    :param at_most: how many bytes of the body are sent before the connection is reset.
+    :param then: called before that.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    at_most: int | None = None
+    then: Callable[[], object] = lambda: time.sleep(0.01)
+
+    def but(self, *, without: tuple[str, ...] = (), **headers: str) -> Answer:
+        """The same with other headers, named as in Python: ``Content_Range``."""
+        changed = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={name: value for name, value in changed.items() if name not in without})
+
+
+Says = Callable[[int, Answer], Answer]
+"""The number of a GET, counted from 1, and the right answer → the answer."""
+
+
+@dataclass
+class Store:
+    """Serves ``CONTENT`` as S3 does, but for what ``says`` makes of it.
+
+    :param says: called in the thread of the request.
+    :param ranges: what was asked for, in order.
+    """
+
+    says: Says
+    ranges: list[str | None] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, path: str, asked: str | None) -> Answer:
+        with self.lock:
+            self.ranges.append(asked)
+            self.urls.append(path)
+            number = len(self.ranges)
+        right = Answer(200, {"ETag": '"one"', "Accept-Ranges": "bytes"}, CONTENT)
+        if found := re.fullmatch(r"bytes=(\d+)-(\d*)", asked or ""):
+            first, last = int(found[1]), min(int(found[2] or len(CONTENT)), len(CONTENT) - 1)
+            right = replace(right, status=206, body=CONTENT[first : last + 1]).but(
+                Content_Range=f"bytes {first}-{last}/{len(CONTENT)}"
+            )
+        return self.says(number, right.but(Content_Length=str(len(right.body))))
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                answer = store.answer(self.path, self.headers.get("Range"))
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer.body[: answer.at_most])
+                self.close_connection = answer.at_most is not None or "Content-Length" not in answer.headers
+                if answer.at_most is not None:
+                    # A reset, not an end: what has arrived may be lost on the way up.
+                    answer.then()
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+
+            def handle(self) -> None:
+                with suppress(OSError, ValueError):  # the client has left, or was left
+                    super().handle()
+
+            def log_message(self, *args: object) -> None: ...
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/export.csv"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+@dataclass
+class Line:
+    """A transfer from a store.
+
+    :param fresh_urls: how often the API was asked for a URL.
+    """
+
+    folder: Path
+    fresh_urls: int = 0
+
+    def transfer(self, store: Store, options: SaveOptions, timeout: float = 5) -> Transferred:
+        with store.serving() as url:
+
+            def fresh_url() -> str:
+                self.fresh_urls += 1
+                return f"{url}?X-Amz-Signature={self.fresh_urls}"
+
+            settings = Settings(
+                "https://api.example", "https://auth.example", "id", "secret", timeout=timeout
+            )
+            return transfer(fresh_url, ObjectStoragePath(self.file.as_uri()), settings, options)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "out.csv"
+
+    def assert_whole(self) -> None:
+        assert self.file.read_bytes() == CONTENT
+        assert list(self.folder.iterdir()) == [self.file]
+
+    def assert_nothing(self) -> None:
+        assert list(self.folder.iterdir()) == []

@@ -1,0 +1,79 @@
+"""A transfer that is ended in its middle leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.downloads import SaveOptions
+from airflow_provider_oleria.errors import (
+    OleriaDestinationError,
+)
+from airflow_provider_oleria.transfer.pipeline import transfer
+
+from .store import Answer, Store, either_way
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:  # Airflow 2.11
+    from airflow.io.store import attach
+
+pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], MemoryFileSystem]:
+    """Have the store in memory end a transfer to it after so many bytes."""
+    attach("memory", fs=(store := MemoryFileSystem()))
+    plain = MemoryFileSystem.open
+
+    def with_(ends: BaseException) -> MemoryFileSystem:
+        def opened(self: MemoryFileSystem, *args: Any, **kwargs: Any) -> Any:
+            file = plain(self, *args, **kwargs)
+            write = file.write
+
+            def full(data: bytes) -> int:
+                if file.tell() > 30_000:
+                    raise ends
+                return int(write(data))
+
+            file.write = full
+            return file
+
+        monkeypatch.setattr(MemoryFileSystem, "open", opened)
+        return store
+
+    return with_
+
+
+@either_way
+@pytest.mark.parametrize("ends", [OSError(28, "No space left on device"), SystemExit("killed")])
+def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
+    ending: Callable[[BaseException], MemoryFileSystem], options: SaveOptions, ends: BaseException
+) -> None:
+    """Although the store has fallen silent, which is given a minute."""
+    store = ending(ends)
+    released = threading.Event()
+
+    def says(number: int, answer: Answer) -> Answer:
+        return replace(answer, at_most=50_000, then=lambda: released.wait(60)) if number > 2 else answer
+
+    with Store(says).serving() as url:
+        settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=60)
+        with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
+            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)
+
+        assert store.find("memory://") == []
+        deadline = time.monotonic() + 30
+        while any(thread.name.startswith("oleria-") for thread in threading.enumerate()):
+            assert time.monotonic() < deadline, "a thread is left"
+            time.sleep(0.01)
+        released.set()
