@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_oleria.errors import OleriaConnectionError
 
+DEFAULT_CONN_ID: Final = "oleria_default"
+
 DEFAULT_SCOPE: Final = "ClientCredentialsResourceServer/client_credentials_base_scope"
 """The scope of Oleria's token guide."""
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_oleria.criteria import Filter, Sort
 from airflow_provider_oleria.errors import OleriaInputError
@@ -227,8 +227,7 @@ class SaveOptions:
                 raise OleriaInputError(f"{name} must be at least 1, not {getattr(self, name)!r}")
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a saved file.
 
     :param name: as in the CSV's header.

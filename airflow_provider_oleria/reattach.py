@@ -8,8 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
 from airflow_provider_oleria.errors import (
@@ -23,9 +22,6 @@ log = logging.getLogger(__name__)
 
 KEY: Final = "oleria_download"
 
-REATTACH_WINDOW: Final = 24 * 3600.0
-"""Seconds after which an export is too old to be delivered as if it were new."""
-
 
 class Store(Protocol):
     """Airflow's ``context["task_state_store"]``: kept per DAG, run, task and map index, from try to try."""
@@ -37,8 +33,7 @@ class Store(Protocol):
     def delete(self, key: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class StartedExport:
+class StartedExport(NamedTuple):
     """An export of this task run.
 
     :param request: the export as the API last described it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from airflow_provider_oleria.errors import OleriaInputError
 from airflow_provider_oleria.retry import shortened
@@ -20,7 +19,6 @@ def check_seconds(name: str, value: object) -> None:
         raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
 
 
-@dataclass(frozen=True)
 class PollPlan:
     """Pauses of a tenth of the export's age, within limits: its end is noticed soon, and a long export is not asked
     after all the time.
@@ -33,12 +31,11 @@ class PollPlan:
     :raises OleriaInputError: one of them is no number of seconds greater than 0.
     """
 
-    poll_interval: float
-    max_poll_interval: float
-
-    def __post_init__(self) -> None:
-        check_seconds("poll_interval", self.poll_interval)
-        check_seconds("max_poll_interval", self.max_poll_interval)
+    def __init__(self, poll_interval: float, max_poll_interval: float) -> None:
+        check_seconds("poll_interval", poll_interval)
+        check_seconds("max_poll_interval", max_poll_interval)
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
 
     def first(self, age: float) -> float:
         """Seconds to the first question: any part of a pause, as if the wait had gone on for long.

@@ -17,6 +17,7 @@ from urllib.parse import quote_plus, urlsplit
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_oleria.compat import mask_secret, read_connection
+from airflow_provider_oleria.connection import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError, without_frames
 from airflow_provider_oleria.observability import lineage, metrics
@@ -47,7 +48,7 @@ class OleriaHook(BaseHook):
     """
 
     conn_name_attr = "oleria_conn_id"
-    default_conn_name = "oleria_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "oleria"
     hook_name = "Oleria"
 

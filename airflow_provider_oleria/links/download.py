@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_provider_oleria.observability.location import Location
-
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import TaskInstanceKey
 
@@ -37,6 +35,8 @@ class SavedFileLink(BaseOperatorLink):
         :param operator: the task.
         :param ti_key: its run.
         """
+        from airflow_provider_oleria.observability.location import Location
+
         if hasattr(operator, "saved"):
             path = operator.saved.path if operator.saved else None
         else:  # a task as the webserver knows it

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 _SCHEMES: Final = {"": "file", "local": "file", "s3a": "s3", "gcs": "gs"}
@@ -13,8 +12,7 @@ _PLAIN: Final = "/-._~!$&'()*+,;=:@"
 """What a URI's path may have besides letters and digits (RFC 3986)."""
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A file, without the Airflow Connection that reaches it.
 
     :param scheme: of its store, such as ``s3``, ``gs`` or ``file``.

@@ -1,6 +1,6 @@
 """Create → wait → save.
 
-Whatever takes time to load is imported where it is used: DAG files import this module.
+What only a run needs is imported where it is used: DAG files import this module.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_oleria.api.poll_plan import PollPlan, check_seconds
+from airflow_provider_oleria.connection import DEFAULT_CONN_ID
 from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
 from airflow_provider_oleria.downloads import (
     DataContext,
@@ -23,16 +24,15 @@ from airflow_provider_oleria.downloads import (
     SavedDownload,
     SaveOptions,
 )
-from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.links.download import OleriaGuideLink, SavedFileLink
-from airflow_provider_oleria.observability import lineage, metrics
-from airflow_provider_oleria.observability.assets import describe_outlets
-from airflow_provider_oleria.reattach import REATTACH_WINDOW, Memory, StartedExport, fingerprint
 from airflow_provider_oleria.transfer.formats import check_effect
 from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+
+    from airflow_provider_oleria.hooks.oleria import OleriaHook
+    from airflow_provider_oleria.reattach import Memory, StartedExport
 
 
 class _SavingOperator(BaseOperator):
@@ -47,7 +47,7 @@ class _SavingOperator(BaseOperator):
     def __init__(
         self,
         *,
-        oleria_conn_id: str = OleriaHook.default_conn_name,
+        oleria_conn_id: str = DEFAULT_CONN_ID,
         destination: str | ObjectStoragePath | None = None,
         min_rows: int | None = None,
         required_columns: Sequence[str] | None = None,
@@ -80,6 +80,8 @@ class _SavingOperator(BaseOperator):
     @cached_property
     def hook(self) -> OleriaHook:
         """The hook, made when the task runs."""
+        from airflow_provider_oleria.hooks.oleria import OleriaHook
+
         return OleriaHook(self.oleria_conn_id)
 
     def on_kill(self) -> None:
@@ -101,10 +103,14 @@ class _SavingOperator(BaseOperator):
 
         :param task_instance: Airflow's.
         """
+        from airflow_provider_oleria.observability import lineage
+
         read = self.hook.context_uri(self.data_context) if self.data_context else None
         return lineage.operator_lineage(read, self.saved)
 
     def _save(self, context: Context, download_id: str) -> dict[str, Any]:
+        from airflow_provider_oleria.observability.assets import describe_outlets
+
         saved = self.hook.save_download(download_id, self.destination, self.save_options)
         data_context = str(self.data_context) if self.data_context else None
         self.saved = replace(saved, data_context=data_context)
@@ -166,7 +172,7 @@ class OleriaDownloadOperator(_SavingOperator):
         max_poll_interval: float = 60,
         timeout: float = 3600,
         durable: bool = True,
-        reattach_window: float = REATTACH_WINDOW,
+        reattach_window: float = 24 * 3600,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -224,10 +230,14 @@ class OleriaDownloadOperator(_SavingOperator):
         super().on_kill()
 
     def _memory(self, context: Context) -> Memory:
+        from airflow_provider_oleria.reattach import Memory
+
         return Memory(context.get("task_state_store") if self.durable else None)
 
     def _export(self, memory: Memory) -> StartedExport:
         from airflow_provider_oleria.api.conversation import export_body
+        from airflow_provider_oleria.observability import metrics
+        from airflow_provider_oleria.reattach import fingerprint
 
         what = self.data_context, self.filter_by, self.sort_by
         mark = fingerprint(self.hook.account, export_body(*what))

@@ -1,6 +1,6 @@
 """Waits for an export that another task started.
 
-Whatever takes time to load is imported where it is used: DAG files import this module.
+What only a run needs is imported where it is used: DAG files import this module.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_oleria.compat import trigger_timed_out
+from airflow_provider_oleria.connection import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.errors import OleriaTimeoutError
-from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_oleria.hooks.oleria import OleriaHook
 
 
 class OleriaDownloadSensor(BaseSensorOperator):
@@ -46,7 +47,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         self,
         *,
         download_id: str,
-        oleria_conn_id: str = OleriaHook.default_conn_name,
+        oleria_conn_id: str = DEFAULT_CONN_ID,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -96,6 +97,8 @@ class OleriaDownloadSensor(BaseSensorOperator):
 
         Airflow's own method would skip for whatever went wrong while deferred.
         """
+        from airflow_provider_oleria.compat import trigger_timed_out
+
         try:
             if trigger_timed_out(next_method, next_kwargs):
                 raise AirflowSensorTimeout(
@@ -141,4 +144,6 @@ class OleriaDownloadSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> OleriaHook:
         """The hook, made when the task runs."""
+        from airflow_provider_oleria.hooks.oleria import OleriaHook
+
         return OleriaHook(self.oleria_conn_id)

@@ -66,3 +66,18 @@ print("ADDED", *sorted((set(sys.modules) - before) & set({HEAVY})))
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
     assert [line.split()[1:] for line in answer.splitlines() if line.startswith("ADDED")] == [[]]
+
+
+def test_a_dag_file_with_an_operator_loads_nothing_of_ours_that_only_its_run_needs() -> None:
+    code = """
+import sys
+import airflow_provider_oleria.operators.download, airflow_provider_oleria.sensors.download
+print("LOADED", *sorted(name for name in sys.modules if name.startswith("airflow_provider_oleria.")))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    loaded = next(line.split()[1:] for line in answer.splitlines() if line.startswith("LOADED"))
+    assert "airflow_provider_oleria.operators.download" in loaded
+    assert not [
+        name for name in loaded if name.split(".")[1] in ("hooks", "observability", "reattach", "triggers")
+    ]
