@@ -18,6 +18,7 @@ from airflow_provider_oleria.api.conversation import (
     Step,
     Turn,
 )
+from airflow_provider_oleria.api.poll_plan import in_step
 from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.shared import Read, SharedConnection, shared
 from airflow_provider_oleria.api.tokens import TOKENS, Mask
@@ -66,7 +67,7 @@ class AsyncClient:
                 return gate(self._connection.access.settings.api_url).wait()
             case Pause():
                 if not taken_at_gate(step, self._connection.access.settings.api_url):
-                    await asyncio.sleep(step.seconds)
+                    await asyncio.sleep(in_step(step.seconds, asyncio.get_running_loop().time()))
                 return None
             case RereadConnection():
                 return await self._connection.has_changed(self._used)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
+from typing import Final
 
 from airflow_provider_oleria.errors import OleriaInputError
 from airflow_provider_oleria.retry import shortened
+
+TICK: Final = 0.02
+"""Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is a large part
+of what a question costs."""
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -52,3 +58,12 @@ class PollPlan:
         :param age: of the export, in seconds.
         """
         return shortened(max(self.poll_interval, min(self.max_poll_interval, age / 10)))
+
+
+def in_step(seconds: float, now: float) -> float:
+    """A pause as long, or a little longer, that ends when those of others do.
+
+    :param seconds: the pause.
+    :param now: the event loop's time, in seconds.
+    """
+    return math.ceil((now + seconds) / TICK) * TICK - now

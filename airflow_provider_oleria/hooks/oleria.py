@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -263,7 +263,7 @@ class OleriaHook(BaseHook):
 
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
-        async with self._async_client() as client:
+        async with await self._async_client() as client:
             from airflow_provider_oleria.api import conversation  # loaded with the client
 
             return await client.run(self._counted(conversation.get(download_id)))
@@ -282,7 +282,7 @@ class OleriaHook(BaseHook):
         All who wait in an event loop share connections, token and what the Airflow Connection says.
         """
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
-            async with self._async_client() as client:
+            async with await self._async_client() as client:
                 from airflow_provider_oleria.api import conversation  # loaded with the client
 
                 wait = conversation.wait(
@@ -314,13 +314,11 @@ class OleriaHook(BaseHook):
         del self._settings
         return self._settings
 
-    @asynccontextmanager
-    async def _async_client(self) -> AsyncIterator[AsyncClient]:
+    async def _async_client(self) -> AbstractAsyncContextManager[AsyncClient]:
         if not _async_client.cache_info().currsize:
             # The libraries below it take a while to load, which is no work for an event loop.
             await asyncio.to_thread(_async_client)
-        async with _async_client()(self.oleria_conn_id, self._aread, _minted) as client:
-            yield client
+        return _async_client()(self.oleria_conn_id, self._aread, _minted)
 
     async def _aread(self) -> Settings:
         return await asyncio.to_thread(_guarded, self._checked(*await read_connection(self.oleria_conn_id)))
