@@ -10,8 +10,8 @@ from airflow_provider_oleria.errors import OleriaInputError
 from airflow_provider_oleria.retry import shortened
 
 TICK: Final = 0.02
-"""Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is a large part
-of what a question costs."""
+"""Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is much of
+what a question costs."""
 
 
 def check_seconds(name: str, value: object) -> None:
