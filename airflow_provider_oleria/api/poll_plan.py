@@ -9,7 +9,7 @@ from typing import Final
 from airflow_provider_oleria.errors import OleriaInputError
 from airflow_provider_oleria.retry import shortened
 
-TICK: Final = 0.02
+TICK: Final = 0.05
 """Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is much of
 what a question costs."""
 
