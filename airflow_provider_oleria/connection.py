@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -59,6 +61,12 @@ class Settings:
     def total_timeout(self) -> float:
         """Longest time one call may take as a whole, in seconds, however it drips."""
         return 5 * self.timeout
+
+    @cached_property
+    def token_key(self) -> bytes:
+        """Everything that makes a token differ, made unreadable."""
+        differ = (self.auth_url, self.client_id, self.client_secret, self.scope, self.audience)
+        return hashlib.sha256(repr(differ).encode()).digest()
 
 
 def read_settings(

@@ -6,7 +6,6 @@ Source: Oleria's token guide. A client-credentials grant has no refresh token: n
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import threading
@@ -51,9 +50,6 @@ class Token:
     usable_until: float
 
 
-_Key = bytes
-
-
 class TokenCache:
     """One token per set of credentials, however many threads and event loops ask.
 
@@ -62,8 +58,8 @@ class TokenCache:
 
     def __init__(self, mint: Callable[[Settings], Token]) -> None:
         self._mint = mint
-        self._tokens: dict[_Key, Token] = {}
-        self._locks: dict[_Key, threading.Lock] = {}
+        self._tokens: dict[bytes, Token] = {}
+        self._locks: dict[bytes, threading.Lock] = {}
         self._mints: SingleFlight[Token] = SingleFlight()
 
     def get(self, settings: Settings, mask: Mask) -> Token:
@@ -75,7 +71,7 @@ class TokenCache:
         :raises OleriaGivenUpError: the token endpoint is out.
         :raises OleriaProtocolError: its answer is none.
         """
-        key = _key(settings)
+        key = settings.token_key
         if token := self._usable(key):
             return token
         with self._locks.setdefault(key, threading.Lock()):
@@ -87,14 +83,14 @@ class TokenCache:
 
     async def aget(self, settings: Settings, mask: Mask) -> Token:
         """The same from an event loop: one thread mints, nothing blocks; all who wait get its token, or its error."""
-        key = _key(settings)
+        key = settings.token_key
         if token := self._usable(key):
             return token
         return await self._mints.join(key, lambda: asyncio.to_thread(self.get, settings, mask))
 
     def drop(self, settings: Settings, token: Token) -> None:
         """Forget a token the API refused, unless another caller has replaced it already."""
-        key = _key(settings)
+        key = settings.token_key
         if self._tokens.get(key) == token:
             self._tokens.pop(key, None)
 
@@ -102,7 +98,7 @@ class TokenCache:
         """Forget all tokens."""
         self._tokens.clear()
 
-    def _usable(self, key: _Key) -> Token | None:
+    def _usable(self, key: bytes) -> Token | None:
         token = self._tokens.get(key)
         return token if token is not None and time.time() < token.usable_until else None
 
@@ -114,18 +110,6 @@ def usable_until(requested_at: float, expires_in: float) -> float:
     its life.
     """
     return requested_at + (expires_in - RESERVE if expires_in >= 2 * RESERVE else expires_in / 2)
-
-
-def _key(settings: Settings) -> _Key:
-    """Everything that makes a token differ, made unreadable."""
-    differ = (
-        settings.auth_url,
-        settings.client_id,
-        settings.client_secret,
-        settings.scope,
-        settings.audience,
-    )
-    return hashlib.sha256(repr(differ).encode()).digest()
 
 
 def mint_patiently(settings: Settings) -> Token:
