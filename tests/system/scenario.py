@@ -90,9 +90,12 @@ class Scenario:
 
     def _noted(self) -> set[str]:
         log = (self.cluster.home / "scheduler.out").read_text(errors="replace")
+        # Not the lines "TaskInstance Finished": there is none where the row was locked just then.
         return set(
             re.findall(
-                rf"TaskInstance Finished: .*run_id={self.run_id}, .*ti_id=(\S+), .*state=deferred", log
+                rf"Received executor event with state success .*task_id='deferred', run_id='{self.run_id}', "
+                r".*map_index=(-?\d+)\)",
+                log,
             )
         )
 
