@@ -21,7 +21,7 @@ def check_seconds(name: str, value: object) -> None:
     :param value: what was given.
     :raises OleriaInputError: it is no number of seconds greater than 0.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
 
 

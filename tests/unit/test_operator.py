@@ -15,6 +15,11 @@ from airflow_provider_oleria.operators.download import OleriaDownloadOperator
     [
         ({"poll_interval": 0}, "poll_interval must be a number of seconds greater than 0, not 0"),
         ({"max_poll_interval": -1}, "max_poll_interval must be a number of seconds greater than 0, not -1"),
+        (
+            {"max_poll_interval": float("inf")},
+            "max_poll_interval must be a number of seconds greater than 0, not inf",
+        ),
+        ({"timeout": float("inf")}, "timeout must be a number of seconds greater than 0, not inf"),
         ({"timeout": "3600"}, "timeout must be a number of seconds greater than 0, not '3600'"),
         ({"parts": 0}, "parts must be at least 1, not 0"),
         ({"expected_columns": "a,b"}, "expected_columns must be a list of column names"),
