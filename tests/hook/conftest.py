@@ -12,6 +12,8 @@ from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
 
+from .saving import ROWS, make
+
 Ask = Callable[[str], Any]
 
 
@@ -31,3 +33,11 @@ def download_id(oleria_sandbox: Sandbox) -> str:
     OleriaHook().wait_for_download(created.id, poll_interval=0.01)
     oleria_sandbox.reset()
     return created.id
+
+
+@pytest.fixture
+def large_download(oleria_sandbox: Sandbox) -> str:
+    """One that is fetched in parts."""
+    oleria_sandbox.settings.export_seconds = 0
+    oleria_sandbox.settings.rows = ROWS
+    return make(oleria_sandbox)

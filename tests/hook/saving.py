@@ -1,0 +1,34 @@
+"""An export to save, and what to expect of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_oleria.downloads import DataContext, SaveOptions
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.sandbox import Sandbox
+
+# About 800 KB, fetched in parts of 64 KiB: as many ranges as a file of 100 MB has otherwise.
+ROWS, PARTS = 5_000, SaveOptions(parts=4, part_size=64 * 1024)
+ONE_STREAM = SaveOptions(parts=1)
+
+either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts", "one stream"])
+
+
+def make(sandbox: Sandbox) -> str:
+    hook = OleriaHook()
+    created = hook.create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
+    hook.wait_for_download(created.id, poll_interval=0.01)
+    sandbox.reset()
+    return created.id
+
+
+def save(download_id: str, destination: Path, options: SaveOptions = PARTS) -> None:
+    OleriaHook().save_download(download_id, destination.as_uri(), options)
+
+
+def assert_whole(sandbox: Sandbox, download_id: str, destination: Path) -> None:
+    assert destination.read_bytes() == sandbox.expected(download_id).path.read_bytes()
+    assert [path.name for path in destination.parent.iterdir()] == [destination.name]
