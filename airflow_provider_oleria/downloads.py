@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from airflow_provider_oleria.criteria import Filter, Sort
-from airflow_provider_oleria.errors import OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.filters import Filter, Sort
 
 __all__ = [
     "Column",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_oleria import __version__, connection_form
+from airflow_provider_oleria import __version__
+from airflow_provider_oleria.connection import form
 
 # Under both names: Airflow 2.11 reads the one, Airflow 3 the other.
 _ASSET_URIS = [
@@ -31,18 +32,18 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": [
-            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.operators.download"]}
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.operators.oleria"]}
         ],
         "sensors": [
-            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.sensors.download"]}
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.sensors.oleria"]}
         ],
         "hooks": [{"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.hooks.oleria"]}],
         "triggers": [
-            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.download"]}
+            {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.oleria"]}
         ],
         "extra-links": [
-            "airflow_provider_oleria.links.download.OleriaGuideLink",
-            "airflow_provider_oleria.links.download.SavedFileLink",
+            "airflow_provider_oleria.links.oleria.OleriaGuideLink",
+            "airflow_provider_oleria.links.oleria.SavedFileLink",
         ],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,
@@ -51,7 +52,7 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": "oleria",
                 "hook-class-name": "airflow_provider_oleria.hooks.oleria.OleriaHook",
                 "hook-name": "Oleria",
-                **connection_form.metadata(),
+                **form.metadata(),
             }
         ],
     }

@@ -19,7 +19,7 @@ Transfer = Callable[[str, str], dict[str, Any]]
 
 def ours() -> Transfer:
     """The package's own, with its checks: length, sha256, row count."""
-    from airflow_provider_oleria.connection import Settings
+    from airflow_provider_oleria.connection.settings import Settings
     from airflow_provider_oleria.downloads import SaveOptions
     from airflow_provider_oleria.transfer.destination import resolved
     from airflow_provider_oleria.transfer.pipeline import transfer

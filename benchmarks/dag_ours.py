@@ -5,7 +5,7 @@ from datetime import datetime
 
 from airflow.sdk import DAG
 
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
     OleriaDownloadOperator(

@@ -25,7 +25,7 @@ with sdk.DAG("bench", schedule=None):
 """
 CONTENDERS = {
     "OleriaDownloadOperator": (
-        "from airflow_provider_oleria.operators.download import OleriaDownloadOperator",
+        "from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator",
         'OleriaDownloadOperator(task_id=f"t{number}", data_context="identities", destination=f"/tmp/{number}.csv")',
     ),
     "HttpOperator": (

@@ -67,7 +67,7 @@ def rows(contender: str, count: int, interval: float) -> list[tuple[str, dict[st
             (RIVALS[contender], {**arguments, "endpoint": f"v1/downloads/export-{number}"})
             for number in range(count)
         ]
-    path = "airflow_provider_oleria.triggers.download.OleriaDownloadTrigger"
+    path = "airflow_provider_oleria.triggers.oleria.OleriaDownloadTrigger"
     limits = {"poll_interval": interval, "max_poll_interval": interval}
     return [(path, {"download_id": f"export-{number}", **limits}) for number in range(count)]
 

@@ -13,8 +13,8 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from airflow_provider_oleria.criteria import OPERATORS, Filter
 from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import OPERATORS, Filter
 
 ROOT = Path(__file__).parent.parent
 

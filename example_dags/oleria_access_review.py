@@ -22,7 +22,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, ObjectStoragePath, dag, task
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 FILE = "accounts.parquet"
 

@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import dag
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_oleria.downloads import DataContext, Filter, Sort
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 
 @dag(

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Asset, ObjectStoragePath, dag, task
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 ACCOUNTS = Asset("oleria_application_accounts")
 

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
 
 from airflow_provider_oleria.downloads import DataContext, Sort
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 DEFAULT_ROOT = f"file://{Path.home()}/oleria-exports"
 FOLDER = f"{{{{ var.value.get('oleria_export_root', '{DEFAULT_ROOT}') }}}}/ds={{{{ ds }}}}"

@@ -17,7 +17,7 @@ from tempfile import NamedTemporaryFile
 from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 TABLE = "application_accounts"
 STAGING = f"{TABLE}_staging"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from airflow.providers.common.compat.sdk import dag
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 # Column names are the sandbox's: take yours from the header of an export of your own tenant. A column that is not
 # named here is a string.

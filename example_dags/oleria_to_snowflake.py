@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from airflow.providers.common.compat.sdk import dag
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 try:
     from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator

@@ -58,9 +58,9 @@ def _nothing_from_another_test() -> None:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off that takes milliseconds; how long it takes in earnest is tested in unit/test_retry.py."""
-    from airflow_provider_oleria import retry
+    from airflow_provider_oleria.net import backoff
 
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from airflow_provider_oleria.api.conversation import (
+from airflow_provider_oleria.api.loop_state import Read, SharedConnection, shared
+from airflow_provider_oleria.api.polling import in_step
+from airflow_provider_oleria.api.protocol import (
     Answer,
     Conversation,
     Pause,
@@ -18,12 +20,10 @@ from airflow_provider_oleria.api.conversation import (
     Step,
     Turn,
 )
-from airflow_provider_oleria.api.poll_plan import in_step
 from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
-from airflow_provider_oleria.api.shared import Read, SharedConnection, shared
 from airflow_provider_oleria.api.tokens import TOKENS, Mask
-from airflow_provider_oleria.errors import OleriaError, OleriaOutageError
-from airflow_provider_oleria.faults import fault
+from airflow_provider_oleria.exceptions import OleriaError, OleriaOutageError
+from airflow_provider_oleria.net.failures import fault
 
 T = TypeVar("T")
 

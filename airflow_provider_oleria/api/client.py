@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from airflow_provider_oleria.api.conversation import (
+from airflow_provider_oleria.api.protocol import (
     Answer,
     Conversation,
     Pause,
@@ -20,9 +20,9 @@ from airflow_provider_oleria.api.conversation import (
 )
 from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.tokens import TOKENS, Mask, TokenCache
-from airflow_provider_oleria.api.transport import BoundedSession, secure_face
-from airflow_provider_oleria.connection import Settings
-from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net.session import BoundedSession, secure_face
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_oleria.api.conversation import Pause
+from airflow_provider_oleria.api.protocol import Pause
 
 log = logging.getLogger(__name__)
 

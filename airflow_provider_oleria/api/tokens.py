@@ -17,9 +17,8 @@ from typing import Any, Final
 import requests
 
 from airflow_provider_oleria.api.single_flight import SingleFlight
-from airflow_provider_oleria.api.transport import BoundedSession, secure_face
-from airflow_provider_oleria.connection import Settings
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaOutageError,
     OleriaProtocolError,
@@ -27,8 +26,9 @@ from airflow_provider_oleria.errors import (
     OleriaUnavailableError,
     without_frames,
 )
-from airflow_provider_oleria.redact import excerpt
-from airflow_provider_oleria.retry import Patience, retry_after
+from airflow_provider_oleria.net.backoff import Patience, retry_after
+from airflow_provider_oleria.net.redaction import excerpt
+from airflow_provider_oleria.net.session import BoundedSession, secure_face
 
 log = logging.getLogger(__name__)
 

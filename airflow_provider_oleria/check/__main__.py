@@ -18,7 +18,7 @@ from airflow_provider_oleria.check.evidence import gather
 from airflow_provider_oleria.check.table import looked_at, rendered
 from airflow_provider_oleria.compat import read_connections_outside_tasks
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 
 

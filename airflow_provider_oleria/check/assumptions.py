@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_oleria.api.conversation import Answer
+from airflow_provider_oleria.api.protocol import Answer
 from airflow_provider_oleria.check.calls import NO_TOKEN
 from airflow_provider_oleria.check.evidence import Evidence, content
-from airflow_provider_oleria.connection import is_loopback
+from airflow_provider_oleria.connection.settings import is_loopback
 from airflow_provider_oleria.downloads import DownloadStatus
-from airflow_provider_oleria.errors import OleriaTransferError
-from airflow_provider_oleria.redact import redacted
+from airflow_provider_oleria.exceptions import OleriaTransferError
+from airflow_provider_oleria.net.redaction import redacted
 from airflow_provider_oleria.transfer.content_encoding import UNDERSTOOD, decoded
 from airflow_provider_oleria.transfer.presigned import error_code, is_expired
 

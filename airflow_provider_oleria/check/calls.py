@@ -7,14 +7,14 @@ from typing import Any, Final
 import requests
 from urllib3.exceptions import HTTPError
 
-from airflow_provider_oleria.api import conversation
+from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.client import Client
-from airflow_provider_oleria.api.conversation import Answer
+from airflow_provider_oleria.api.protocol import Answer
 from airflow_provider_oleria.api.tokens import TokenCache, mint
-from airflow_provider_oleria.api.transport import BoundedSession
-from airflow_provider_oleria.connection import Settings
-from airflow_provider_oleria.errors import OleriaError
-from airflow_provider_oleria.faults import fault
+from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net.failures import fault
+from airflow_provider_oleria.net.session import BoundedSession
 
 NO_TOKEN: Final = "Bearer not-a-token"  # noqa: S105  # nor a secret
 """Sent where a credential is to be refused, or is one too many: a real one is given to nobody but the API."""
@@ -39,7 +39,7 @@ class Calls:
 
         :raises OleriaError: what it came to instead.
         """
-        return self._client.run(conversation.call(method, path, body))
+        return self._client.run(protocol.call(method, path, body))
 
     def once(self, path: str) -> Answer:
         """A GET with a good token, whatever it is answered with.

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from airflow_provider_oleria.api.conversation import DOWNLOADS, Answer, export_body
+from airflow_provider_oleria.api.protocol import DOWNLOADS, Answer, export_body
 from airflow_provider_oleria.check.calls import Calls
-from airflow_provider_oleria.connection import is_loopback
+from airflow_provider_oleria.connection.settings import is_loopback
 from airflow_provider_oleria.downloads import DownloadStatus
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaExportFailedError,
     OleriaProtocolError,
     OleriaTimeoutError,

@@ -8,7 +8,7 @@ from typing import Final
 
 from airflow_provider_oleria.check.assumptions import Assumption, NotSeenError
 from airflow_provider_oleria.check.evidence import Evidence
-from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.exceptions import OleriaError
 
 _WORDS: Final = {True: "yes", False: "NO", None: "?"}
 

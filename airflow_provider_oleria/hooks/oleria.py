@@ -17,9 +17,9 @@ from urllib.parse import quote_plus, urlsplit
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_oleria.compat import mask_secret, read_connection
-from airflow_provider_oleria.connection import DEFAULT_CONN_ID
+from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
-from airflow_provider_oleria.errors import OleriaError, OleriaNotReadyError, without_frames
+from airflow_provider_oleria.exceptions import OleriaError, OleriaNotReadyError, without_frames
 from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.api.async_client import AsyncClient
     from airflow_provider_oleria.api.client import Client
-    from airflow_provider_oleria.api.conversation import Conversation
-    from airflow_provider_oleria.connection import Settings
+    from airflow_provider_oleria.api.protocol import Conversation
+    from airflow_provider_oleria.connection.settings import Settings
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ _TEST_TIMEOUT: Final = 15.0
 class OleriaHook(BaseHook):
     """Talks to the Oleria API with the credentials of an Airflow Connection. Usable from any ``@task``.
 
-    One access token serves all hooks of a process. Errors are those of :mod:`airflow_provider_oleria.errors`.
+    One access token serves all hooks of a process. Errors are those of :mod:`airflow_provider_oleria.exceptions`.
 
     :param oleria_conn_id: the Connection: host is the API URL; extras ``client_id``, ``client_secret``, ``auth_url``,
         and optionally ``audience``, ``scope``, ``timeout`` (seconds) and ``verify``.
@@ -61,14 +61,14 @@ class OleriaHook(BaseHook):
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """The extras as fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
-        from airflow_provider_oleria.connection_form import widgets
+        from airflow_provider_oleria.connection.form import widgets
 
         return widgets()
 
     @staticmethod
     def get_ui_field_behaviour() -> dict[str, Any]:
         """The standard fields of the Connection's form, for Airflow before 3.2; later ones read the metadata."""
-        from airflow_provider_oleria.connection_form import field_behaviour
+        from airflow_provider_oleria.connection.form import field_behaviour
 
         return field_behaviour()
 
@@ -89,14 +89,14 @@ class OleriaHook(BaseHook):
 
         :return: whether it went well, and what was found.
         """
-        from airflow_provider_oleria.api import conversation
+        from airflow_provider_oleria.api import protocol
         from airflow_provider_oleria.api.client import Client
         from airflow_provider_oleria.api.tokens import TokenCache, mint
 
         try:
             settings = replace(self._settings, timeout=min(self._settings.timeout, _TEST_TIMEOUT))
             # Tokens of its own: what is in the form is to be tested, not what worked an hour ago.
-            Client(settings, self._reread, mask_secret, TokenCache(mint)).run(conversation.probe())
+            Client(settings, self._reread, mask_secret, TokenCache(mint)).run(protocol.probe())
         except OleriaError as problem:
             return False, str(problem)
         return True, "A token was issued, and the API accepts it."
@@ -129,12 +129,12 @@ class OleriaHook(BaseHook):
         :param filter_by: filters, combined with AND: built with ``Filter``, or the API's own dicts.
         :param sort_by: sort orders: built with ``Sort``, or the API's own dicts.
         :return: the download's id and status.
-        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        :raises OleriaError: see :mod:`airflow_provider_oleria.exceptions`.
         """
-        from airflow_provider_oleria.api import conversation
+        from airflow_provider_oleria.api import protocol
 
         with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
-            request = self._run(conversation.create(data_context, filter_by, sort_by))
+            request = self._run(protocol.create(data_context, filter_by, sort_by))
             span.set_attribute("oleria.download_id", request.id)
         self._data_contexts[request.id] = str(data_context)
         return request
@@ -145,11 +145,11 @@ class OleriaHook(BaseHook):
         :param download_id: its id.
         :return: id, status, the vendor's error text, and, once completed, a fresh presigned URL (a credential,
             valid for 5 minutes).
-        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        :raises OleriaError: see :mod:`airflow_provider_oleria.exceptions`.
         """
-        from airflow_provider_oleria.api import conversation
+        from airflow_provider_oleria.api import protocol
 
-        return self._masked(self._run(conversation.get(download_id)))
+        return self._masked(self._run(protocol.get(download_id)))
 
     def wait_for_download(
         self,
@@ -170,11 +170,11 @@ class OleriaHook(BaseHook):
         :return: the completed export.
         :raises OleriaExportFailedError: with the vendor's code and message.
         :raises OleriaTimeoutError: the deadline passed.
-        :raises OleriaError: see :mod:`airflow_provider_oleria.errors`.
+        :raises OleriaError: see :mod:`airflow_provider_oleria.exceptions`.
         """
-        from airflow_provider_oleria.api import conversation
+        from airflow_provider_oleria.api import protocol
 
-        wait = conversation.wait(
+        wait = protocol.wait(
             download_id,
             poll_interval=poll_interval,
             max_poll_interval=max_poll_interval,
@@ -202,7 +202,7 @@ class OleriaHook(BaseHook):
         :raises OleriaGateError: it is not what ``options`` ask for.
         :raises OleriaGivenUpError: the file did not arrive whole.
         """
-        from airflow_provider_oleria.api.conversation import check_not_failed
+        from airflow_provider_oleria.api.protocol import check_not_failed
         from airflow_provider_oleria.transfer.pipeline import transfer
 
         def fresh_url() -> str:
@@ -264,9 +264,9 @@ class OleriaHook(BaseHook):
     async def aget_download(self, download_id: str) -> DownloadRequest:
         """As :meth:`get_download`, from an event loop."""
         async with await self._async_client() as client:
-            from airflow_provider_oleria.api import conversation  # loaded with the client
+            from airflow_provider_oleria.api import protocol  # loaded with the client
 
-            return await client.run(self._counted(conversation.get(download_id)))
+            return await client.run(self._counted(protocol.get(download_id)))
 
     async def await_download(
         self,
@@ -283,9 +283,9 @@ class OleriaHook(BaseHook):
         """
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
             async with await self._async_client() as client:
-                from airflow_provider_oleria.api import conversation  # loaded with the client
+                from airflow_provider_oleria.api import protocol  # loaded with the client
 
-                wait = conversation.wait(
+                wait = protocol.wait(
                     download_id,
                     poll_interval=poll_interval,
                     max_poll_interval=max_poll_interval,
@@ -330,7 +330,7 @@ class OleriaHook(BaseHook):
 
     @without_frames
     def _checked(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
-        from airflow_provider_oleria.connection import read_settings
+        from airflow_provider_oleria.connection.settings import read_settings
 
         return read_settings(
             self.oleria_conn_id,

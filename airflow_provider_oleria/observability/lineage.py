@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_oleria.observability.harmless import harmless
+from airflow_provider_oleria.observability.best_effort import harmless
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airflow_provider_oleria.errors import OleriaError
-from airflow_provider_oleria.observability.harmless import harmless
+from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.observability.best_effort import harmless
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from airflow_provider_oleria.api.conversation import Conversation
+    from airflow_provider_oleria.api.protocol import Conversation
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> C
     :param conversation: what is said to the API.
     :param oleria_conn_id: the Connection it is said with: a tag of the metric.
     """
-    from airflow_provider_oleria.api.conversation import Pause
+    from airflow_provider_oleria.api.protocol import Pause
 
     go_on: Any = conversation.send
     answer: Any = None

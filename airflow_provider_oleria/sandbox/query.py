@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_oleria.criteria import checked_filters, checked_sorts, is_unrendered
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.errors import OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.filters import checked_filters, checked_sorts, is_unrendered
 from airflow_provider_oleria.sandbox.catalogue import columns_of
 from airflow_provider_oleria.sandbox.columns import Column
 from airflow_provider_oleria.sandbox.selection import passes

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-from airflow_provider_oleria.errors import OleriaTransferError
+from airflow_provider_oleria.exceptions import OleriaTransferError
 
 _NONE: Final = ("", "identity", "aws-chunked")
 

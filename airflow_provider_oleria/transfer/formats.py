@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaInputError
 
 _CSV_GZ: Final = ".csv.gz"
 _CSV_ZST: Final = ".csv.zst"

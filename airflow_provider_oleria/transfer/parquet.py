@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from airflow_provider_oleria.errors import OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.transfer.rows import RecordCounter
+from airflow_provider_oleria.exceptions import OleriaFormatError, OleriaInputError
+from airflow_provider_oleria.transfer.csv_records import RecordCounter
 
 _PIECE: Final = 4 * 1024 * 1024
 _LONGEST_RECORD: Final = 64 * 1024 * 1024

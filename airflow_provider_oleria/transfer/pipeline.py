@@ -9,17 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import Column, SaveOptions
-from airflow_provider_oleria.errors import OleriaObjectChangedError
-from airflow_provider_oleria.redact import guard_library_logs
-from airflow_provider_oleria.transfer.aside import Aside
+from airflow_provider_oleria.exceptions import OleriaObjectChangedError
+from airflow_provider_oleria.net.redaction import guard_library_logs
+from airflow_provider_oleria.transfer.background import Aside
+from airflow_provider_oleria.transfer.checks import Gates
 from airflow_provider_oleria.transfer.content_encoding import decoded
+from airflow_provider_oleria.transfer.csv_records import RecordCounter
 from airflow_provider_oleria.transfer.destination import check_writable, publication, resolved
 from airflow_provider_oleria.transfer.formats import check_options, column_type, converts, writer_for
-from airflow_provider_oleria.transfer.gates import Gates
 from airflow_provider_oleria.transfer.progress import reported
-from airflow_provider_oleria.transfer.rows import RecordCounter
 from airflow_provider_oleria.transfer.source import Source
 
 if TYPE_CHECKING:

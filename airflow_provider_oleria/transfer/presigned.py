@@ -12,9 +12,9 @@ from typing import Final
 
 import requests
 
-from airflow_provider_oleria.connection import is_loopback
-from airflow_provider_oleria.errors import OleriaTransferError, OleriaUrlExpiredError
-from airflow_provider_oleria.retry import retry_after
+from airflow_provider_oleria.connection.settings import is_loopback
+from airflow_provider_oleria.exceptions import OleriaTransferError, OleriaUrlExpiredError
+from airflow_provider_oleria.net.backoff import retry_after
 
 # What S3 calls a URL, or the credentials behind it, that is past its time; the first comes with any refusal.
 _EXPIRED: Final = ("AccessDenied", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch")

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import requests
 
-from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.transfer.stored_object import StoredObject
 
 _CHUNK: Final = 512 * 1024

@@ -16,15 +16,15 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings
+from airflow_provider_oleria.exceptions import (
     OleriaObjectChangedError,
     OleriaOutageError,
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
-from airflow_provider_oleria.faults import fault, request_fault
-from airflow_provider_oleria.retry import Patience
+from airflow_provider_oleria.net.backoff import Patience
+from airflow_provider_oleria.net.failures import fault, request_fault
 from airflow_provider_oleria.transfer.presigned import Link, PresignedUrl, refusal
 
 log = logging.getLogger(__name__)

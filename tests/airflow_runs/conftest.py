@@ -19,7 +19,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, A
 from packaging.version import Version
 
 from airflow_provider_oleria.sandbox import Sandbox
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 from tests.leaks import assert_no_secret
 
 # dag.test() on Airflow 3 prints, at DEBUG, each request to its in-process supervisor: those to mask a secret too, with

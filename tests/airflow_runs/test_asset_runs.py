@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 
 from .conftest import AIRFLOW_V_3_2_PLUS, Run, new_dag
 from .test_download_runs import both_modes

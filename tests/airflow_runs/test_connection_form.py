@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 
-from airflow_provider_oleria import connection_form
+from airflow_provider_oleria.connection import form as connection_form
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 
 LABELS = {"host": "API URL", "login": "Client ID", "password": "Client secret"}

@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_oleria.downloads import DataContext, Filter, Sort
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
-from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
+from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
 
 from .conftest import Run, new_dag
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException
 
-from airflow_provider_oleria.errors import OleriaProtocolError
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.exceptions import OleriaProtocolError
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.sensors.download import OleriaDownloadSensor
+from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
 from tests.leaks import assert_no_secret
 
 from .conftest import AIRFLOW_3_0, REMEMBERS, Run, new_dag

@@ -15,9 +15,9 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator, OleriaSaveDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
 from .conftest import Run, new_dag
 from .exports import created, export_dag, remembering, when

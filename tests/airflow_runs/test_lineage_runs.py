@@ -26,7 +26,7 @@ LINEAGE_DAG = """
 from datetime import datetime
 from airflow.providers.common.compat.sdk import dag, task
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1))
 def lineage():

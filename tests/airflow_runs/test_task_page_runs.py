@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.downloads import DataContext, Filter, Sort
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from tests.servers.s3 import Bucket
 
 from .conftest import Run, new_dag

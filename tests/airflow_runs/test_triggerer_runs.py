@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-from airflow_provider_oleria.api import shared
+from airflow_provider_oleria.api import loop_state
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="the runner of Airflow 2.11 is another one")
 
@@ -62,12 +62,12 @@ def test_two_hundred_waits_share_one_client_and_fire_one_event_each(
         assert len(await runner.cleanup_finished_triggers()) == MANY
         assert not runner.failed_triggers
         assert {event.payload["status"] for _, event, *_ in runner.events} == {"completed"}
-        assert not shared._shared
+        assert not loop_state._shared
 
     asyncio.run(main())
 
     assert oleria_sandbox.count("token") == 0  # that of whoever created the exports serves
-    assert len({call.client for call in oleria_sandbox.calls if call.kind == "get"}) <= shared.AT_ONCE
+    assert len({call.client for call in oleria_sandbox.calls if call.kind == "get"}) <= loop_state.AT_ONCE
 
 
 def test_a_users_action_ends_one_wait_and_leaves_the_others(
@@ -85,6 +85,6 @@ def test_a_users_action_ends_one_wait_and_leaves_the_others(
         await until(lambda: all(details["task"].done() for details in runner.triggers.values()))
         await runner.cleanup_finished_triggers()
         assert not runner.failed_triggers
-        assert not shared._shared
+        assert not loop_state._shared
 
     asyncio.run(main())

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from airflow.models.connection import Connection
 
-from airflow_provider_oleria.api import transport
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.net import session
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .certificates import self_signed
@@ -134,7 +134,7 @@ def test_a_name_that_does_not_exist(form: Form) -> None:
 
 
 def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.3)
     with ExitStack() as stack:
         # Once its queue is full, a listener that accepts nobody leaves connections unanswered, as a firewall does.
         listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0), backlog=0)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaGivenUpError,
     OleriaObjectChangedError,
     OleriaTransferError,

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_oleria.api.rate_limit import SPACING, gate
 from airflow_provider_oleria.downloads import DataContext, DownloadStatus, Filter, Sort
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaAnswerLostError,
     OleriaConnectionError,
     OleriaError,

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from airflow_provider_oleria.api.tokens import TOKENS
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaError,
     OleriaGivenUpError,

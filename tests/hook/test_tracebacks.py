@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_oleria.api.tokens import TOKENS
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.leaks import assert_no_secret

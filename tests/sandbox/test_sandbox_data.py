@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from sandbox_client import Client
 
-from airflow_provider_oleria.criteria import OPERATORS, Filter, Sort
 from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import OPERATORS, Filter, Sort
 from airflow_provider_oleria.sandbox import selection
 from airflow_provider_oleria.sandbox.catalogue import columns_of
 from airflow_provider_oleria.sandbox.columns import REFERENCE_MOMENT

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.errors import OleriaInputError, OleriaTransientError
+from airflow_provider_oleria.exceptions import OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 

@@ -23,11 +23,11 @@ import zstandard
 from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
-from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
-from airflow_provider_oleria.errors import OleriaDestinationError, OleriaTransientError
+from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.servers.processes import until

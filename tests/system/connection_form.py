@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from airflow_provider_oleria import connection_form
-from airflow_provider_oleria.connection import DEFAULT_SCOPE
+from airflow_provider_oleria.connection import form as connection_form
+from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE
 from airflow_provider_oleria.sandbox import Sandbox
 from tests.servers.postgres import Postgres
 from tests.servers.processes import until

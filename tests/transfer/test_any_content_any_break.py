@@ -16,10 +16,10 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_oleria import retry
-from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import OleriaError
+from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net import backoff
 from airflow_provider_oleria.transfer import destination, source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
@@ -125,7 +125,7 @@ def fetched(
     with (
         TemporaryDirectory() as folder,
         Store(content, breaks).serving() as url,
-        patch.object(retry, "FIRST_PAUSE", 0.001),
+        patch.object(backoff, "FIRST_PAUSE", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
         patch.object(destination, "_DRAIN", 5000),

@@ -12,9 +12,9 @@ import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_oleria.connection import Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaDestinationError,
 )
 from airflow_provider_oleria.transfer.pipeline import transfer

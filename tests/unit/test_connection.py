@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.connection import DEFAULT_SCOPE, read_settings
-from airflow_provider_oleria.errors import OleriaConnectionError
+from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, read_settings
+from airflow_provider_oleria.exceptions import OleriaConnectionError
 
 EXTRA = {
     "client_id": "the-id",

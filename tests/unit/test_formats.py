@@ -18,10 +18,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_oleria.errors import OleriaFatalError, OleriaFormatError, OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaFatalError, OleriaFormatError, OleriaInputError
 from airflow_provider_oleria.transfer import parquet
+from airflow_provider_oleria.transfer.csv_records import RecordCounter
 from airflow_provider_oleria.transfer.formats import SaveOptions, check_options, writer_for
-from airflow_provider_oleria.transfer.rows import RecordCounter
 
 Read = Callable[[bytes], bytes]
 

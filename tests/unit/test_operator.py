@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.downloads import Filter
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 
 @pytest.mark.parametrize(

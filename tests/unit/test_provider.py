@@ -17,8 +17,8 @@ from airflow_provider_oleria.get_provider_info import get_provider_info
 PUBLIC = [
     "airflow_provider_oleria.downloads",
     "airflow_provider_oleria.hooks.oleria",
-    "airflow_provider_oleria.operators.download",
-    "airflow_provider_oleria.sensors.download",
+    "airflow_provider_oleria.operators.oleria",
+    "airflow_provider_oleria.sensors.oleria",
 ]
 
 
@@ -49,7 +49,7 @@ HEAVY = [
     *("requests", "requests_oauthlib", "oauthlib", "urllib3", "aiohttp", "yarl", "httpx"),
     *("ssl", "asyncio", "cryptography", "certifi", "difflib"),
     *("pyarrow", "zstandard", "fsspec", "upath", "pandas", "numpy"),
-    *("airflow_provider_oleria.api.conversation", "airflow_provider_oleria.transfer.pipeline"),
+    *("airflow_provider_oleria.api.protocol", "airflow_provider_oleria.transfer.pipeline"),
 ]
 
 
@@ -71,13 +71,13 @@ print("ADDED", *sorted((set(sys.modules) - before) & set({HEAVY})))
 def test_a_dag_file_with_an_operator_loads_nothing_of_ours_that_only_its_run_needs() -> None:
     code = """
 import sys
-import airflow_provider_oleria.operators.download, airflow_provider_oleria.sensors.download
+import airflow_provider_oleria.operators.oleria, airflow_provider_oleria.sensors.oleria
 print("LOADED", *sorted(name for name in sys.modules if name.startswith("airflow_provider_oleria.")))
 """
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
     loaded = next(line.split()[1:] for line in answer.splitlines() if line.startswith("LOADED"))
-    assert "airflow_provider_oleria.operators.download" in loaded
+    assert "airflow_provider_oleria.operators.oleria" in loaded
     assert not [
         name for name in loaded if name.split(".")[1] in ("hooks", "observability", "reattach", "triggers")
     ]

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from airflow_provider_oleria.transfer.rows import RecordCounter
+from airflow_provider_oleria.transfer.csv_records import RecordCounter
 
 SAMPLES = {
     "nothing": "",

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.operators.download import OleriaDownloadOperator
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 LAKE = os.environ["OLERIA_TEST_LAKE"]
 

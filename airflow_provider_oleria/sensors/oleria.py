@@ -17,10 +17,10 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_oleria.connection import DEFAULT_CONN_ID
+from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadStatus
-from airflow_provider_oleria.errors import OleriaTimeoutError
-from airflow_provider_oleria.waiting import failing_at_once, trigger_timeout
+from airflow_provider_oleria.exceptions import OleriaTimeoutError
+from airflow_provider_oleria.tasks.deferral import failing_at_once, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -72,7 +72,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         :return: whether the export is completed.
         :raises OleriaError: it failed, or cannot be asked for.
         """
-        from airflow_provider_oleria.api.conversation import check_not_failed
+        from airflow_provider_oleria.api.protocol import check_not_failed
 
         request = self.hook.get_download(self.download_id)
         check_not_failed(request)
@@ -85,7 +85,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
 
         :param event: the trigger's event.
         """
-        from airflow_provider_oleria.triggers.download import completed_download
+        from airflow_provider_oleria.triggers.oleria import completed_download
 
         try:
             completed_download(event)
@@ -121,7 +121,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
             ) from problem
 
     def _defer(self) -> None:
-        from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+        from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
         now = time.time()
         deadline = now + self.timeout

@@ -19,7 +19,7 @@ from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from airflow_provider_oleria.errors import OleriaDestinationError, OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath

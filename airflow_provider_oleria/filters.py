@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from airflow_provider_oleria.errors import OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaInputError
 
 _COMPARISONS = ("gt", "gte", "lt", "lte", "between")
 

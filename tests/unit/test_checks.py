@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import OleriaGateError, OleriaInputError
-from airflow_provider_oleria.transfer.gates import Gates
+from airflow_provider_oleria.exceptions import OleriaGateError, OleriaInputError
+from airflow_provider_oleria.transfer.checks import Gates
 
 
 def check(content: bytes, size: int, rows: int = 0, **options: object) -> None:

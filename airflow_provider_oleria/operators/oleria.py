@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_oleria.api.poll_plan import PollPlan, check_seconds
-from airflow_provider_oleria.connection import DEFAULT_CONN_ID
-from airflow_provider_oleria.criteria import checked_filters, checked_sorts, in_words, is_unrendered
+from airflow_provider_oleria.api.polling import PollPlan, check_seconds
+from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import (
     DataContext,
     DownloadRequest,
@@ -24,15 +23,16 @@ from airflow_provider_oleria.downloads import (
     SavedDownload,
     SaveOptions,
 )
-from airflow_provider_oleria.links.download import OleriaGuideLink, SavedFileLink
+from airflow_provider_oleria.filters import checked_filters, checked_sorts, in_words, is_unrendered
+from airflow_provider_oleria.links.oleria import OleriaGuideLink, SavedFileLink
+from airflow_provider_oleria.tasks.deferral import failing_at_once, left_behind, trigger_timeout
 from airflow_provider_oleria.transfer.formats import check_effect
-from airflow_provider_oleria.waiting import failing_at_once, left_behind, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_oleria.hooks.oleria import OleriaHook
-    from airflow_provider_oleria.reattach import Memory, StartedExport
+    from airflow_provider_oleria.tasks.durable import Memory, StartedExport
 
 
 class _SavingOperator(BaseOperator):
@@ -109,7 +109,7 @@ class _SavingOperator(BaseOperator):
         return lineage.operator_lineage(read, self.saved)
 
     def _save(self, context: Context, download_id: str) -> dict[str, Any]:
-        from airflow_provider_oleria.observability.assets import describe_outlets
+        from airflow_provider_oleria.observability.outlets import describe_outlets
 
         saved = self.hook.save_download(download_id, self.destination, self.save_options)
         data_context = str(self.data_context) if self.data_context else None
@@ -218,7 +218,7 @@ class OleriaDownloadOperator(_SavingOperator):
         :param event: the trigger's event.
         :param created_at: when the export was started, in epoch seconds.
         """
-        from airflow_provider_oleria.triggers.download import completed_download
+        from airflow_provider_oleria.triggers.oleria import completed_download
 
         with self._working(), self._memory(context).while_useful():
             return self._finish(context, completed_download(event), created_at)
@@ -230,14 +230,14 @@ class OleriaDownloadOperator(_SavingOperator):
         super().on_kill()
 
     def _memory(self, context: Context) -> Memory:
-        from airflow_provider_oleria.reattach import Memory
+        from airflow_provider_oleria.tasks.durable import Memory
 
         return Memory(context.get("task_state_store") if self.durable else None)
 
     def _export(self, memory: Memory) -> StartedExport:
-        from airflow_provider_oleria.api.conversation import export_body
+        from airflow_provider_oleria.api.protocol import export_body
         from airflow_provider_oleria.observability import metrics
-        from airflow_provider_oleria.reattach import fingerprint
+        from airflow_provider_oleria.tasks.durable import fingerprint
 
         what = self.data_context, self.filter_by, self.sort_by
         mark = fingerprint(self.hook.account, export_body(*what))
@@ -257,7 +257,7 @@ class OleriaDownloadOperator(_SavingOperator):
         }
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:
-            from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+            from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
             self.defer(
                 trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, **limits),

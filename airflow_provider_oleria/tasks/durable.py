@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaFormatError,
     OleriaGateError,
     OleriaGoneError,

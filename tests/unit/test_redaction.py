@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from airflow_provider_oleria.redact import excerpt, guard_library_logs, redacted
+from airflow_provider_oleria.net.redaction import excerpt, guard_library_logs, redacted
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from airflow_provider_oleria.connection import DEFAULT_SCOPE, DEFAULT_TIMEOUT, WHERE
+from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, DEFAULT_TIMEOUT, WHERE
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_oleria import errors
+from airflow_provider_oleria import exceptions
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.waiting import left_behind
+from airflow_provider_oleria.tasks.deferral import left_behind
 
 
 class OleriaDownloadTrigger(BaseTrigger):
@@ -69,7 +69,7 @@ class OleriaDownloadTrigger(BaseTrigger):
                 deadline=self.deadline,
                 waiting_since=self.waiting_since,
             )
-        except errors.OleriaError as problem:
+        except exceptions.OleriaError as problem:
             event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
         yield TriggerEvent(event)
 
@@ -92,9 +92,9 @@ def completed_download(event: object) -> str:
         case {"status": "completed", "download_id": str(download_id)}:
             return download_id
         case {"status": "error", "error": str(name), "message": str(message)}:
-            kind = getattr(errors, name, errors.OleriaProtocolError)
+            kind = getattr(exceptions, name, exceptions.OleriaProtocolError)
             raise kind(message)
         case _:
-            raise errors.OleriaProtocolError(
+            raise exceptions.OleriaProtocolError(
                 f"the task was resumed, but not by an event that says that its export is completed: {event!r}"
             )

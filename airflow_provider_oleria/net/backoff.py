@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from airflow_provider_oleria.errors import OleriaGivenUpError, OleriaOutageError, OleriaTimeoutError
+from airflow_provider_oleria.exceptions import OleriaGivenUpError, OleriaOutageError, OleriaTimeoutError
 
 Clock = Callable[[], float]
 """Epoch seconds."""

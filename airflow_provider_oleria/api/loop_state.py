@@ -19,7 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 from airflow_provider_oleria.api.rate_limit import gate
 from airflow_provider_oleria.api.single_flight import SingleFlight
-from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
+from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
 
 Read = Callable[[], Awaitable[Settings]]
 """Reads an Airflow Connection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_oleria.observability.harmless import harmless
+from airflow_provider_oleria.observability.best_effort import harmless
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:

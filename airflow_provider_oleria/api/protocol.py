@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_oleria.api.poll_plan import PollPlan
-from airflow_provider_oleria.criteria import checked_filters, checked_sorts
+from airflow_provider_oleria.api.polling import PollPlan
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaAnswerLostError,
     OleriaAuthError,
     OleriaError,
@@ -34,8 +33,9 @@ from airflow_provider_oleria.errors import (
     OleriaUnavailableError,
     without_frames,
 )
-from airflow_provider_oleria.redact import excerpt, redacted
-from airflow_provider_oleria.retry import Clock, Patience, retry_after
+from airflow_provider_oleria.filters import checked_filters, checked_sorts
+from airflow_provider_oleria.net.backoff import Clock, Patience, retry_after
+from airflow_provider_oleria.net.redaction import excerpt, redacted
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.api import shared
+from airflow_provider_oleria.api import loop_state
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.triggers.download import OleriaDownloadTrigger
+from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
 pytestmark = pytest.mark.usefixtures("short_pauses", "nothing_left_open")
 
@@ -45,7 +45,7 @@ def nothing_left_open() -> Iterator[None]:
         yield
         gc.collect()
     assert not [str(warning.message) for warning in caught if "nclosed" in str(warning.message)]
-    assert not shared._shared
+    assert not loop_state._shared
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_burst_of_waits_shares_token_connections_and_one_reading(
     assert readings == ["oleria_default"]
     assert oleria_sandbox.count("token") == 1
     clients = {call.client for call in oleria_sandbox.calls if call.kind == "get"}
-    assert len(clients) <= shared.AT_ONCE
+    assert len(clients) <= loop_state.AT_ONCE
 
 
 def test_a_rotation_is_noticed_by_one_for_all(
@@ -182,7 +182,7 @@ def test_those_who_come_after_the_last_has_left_open_anew(oleria_sandbox: Sandbo
     async def main() -> None:
         for _ in range(2):
             assert await asyncio.gather(*waits(export, 2, poll_interval=0.01)) == [completed(export)] * 2
-            assert not shared._shared
+            assert not loop_state._shared
 
     run(main())
 
@@ -195,7 +195,7 @@ def test_a_changed_connection_is_read_for_who_comes_later(
         await asked(oleria_sandbox, 1)
         await OleriaHook().aget_download(export)
         assert len(readings) == 1
-        monkeypatch.setattr(shared, "FRESH", 0.0)
+        monkeypatch.setattr(loop_state, "FRESH", 0.0)
         await OleriaHook().aget_download(export)
         assert len(readings) == 2
         oleria_sandbox.settings.export_seconds = 0

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaAnswerLostError,
     OleriaOutageError,
     OleriaUnreachableError,

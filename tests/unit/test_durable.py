@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.api.conversation import export_body
+from airflow_provider_oleria.api.protocol import export_body
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, Filter, Sort
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaForbiddenError,
     OleriaFormatError,
     OleriaGateError,
@@ -18,7 +18,7 @@ from airflow_provider_oleria.errors import (
     OleriaGoneError,
     OleriaNotFoundError,
 )
-from airflow_provider_oleria.reattach import KEY, Memory, fingerprint
+from airflow_provider_oleria.tasks.durable import KEY, Memory, fingerprint
 
 WINDOW = 3600.0
 ACCEPTED = DownloadRequest("id-1", DownloadStatus.ACCEPTED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.errors import OleriaGateError
+from airflow_provider_oleria.exceptions import OleriaGateError
 from airflow_provider_oleria.transfer.header import Header
 
 

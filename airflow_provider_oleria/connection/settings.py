@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_oleria.errors import OleriaConnectionError
+from airflow_provider_oleria.exceptions import OleriaConnectionError
 
 DEFAULT_CONN_ID: Final = "oleria_default"
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_oleria.errors import OleriaFatalError
+from airflow_provider_oleria.exceptions import OleriaFatalError
 
 TRIGGER_GRACE: Final = timedelta(minutes=5)
 """Airflow's own timeout of a trigger skips the method that resumes the task, so it comes later than the deadline

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_oleria.errors import OleriaGivenUpError, OleriaTimeoutError, OleriaUnavailableError
-from airflow_provider_oleria.retry import ATTEMPTS, Patience, retry_after
+from airflow_provider_oleria.exceptions import OleriaGivenUpError, OleriaTimeoutError, OleriaUnavailableError
+from airflow_provider_oleria.net.backoff import ATTEMPTS, Patience, retry_after
 
 NOW = 1_779_000_000.0
 

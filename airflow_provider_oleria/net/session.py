@@ -11,10 +11,10 @@ from oauthlib.oauth2 import BackendApplicationClient
 from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
 
-from airflow_provider_oleria.connection import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.errors import OleriaOutageError
-from airflow_provider_oleria.faults import request_fault
-from airflow_provider_oleria.redact import guard_library_logs
+from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
+from airflow_provider_oleria.exceptions import OleriaOutageError
+from airflow_provider_oleria.net.failures import request_fault
+from airflow_provider_oleria.net.redaction import guard_library_logs
 
 _CHUNK = 64 * 1024
 

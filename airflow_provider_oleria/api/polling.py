@@ -6,8 +6,8 @@ import math
 import random
 from typing import Final
 
-from airflow_provider_oleria.errors import OleriaInputError
-from airflow_provider_oleria.retry import shortened
+from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.net.backoff import shortened
 
 TICK: Final = 0.05
 """Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is much of

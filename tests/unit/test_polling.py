@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_oleria.api.poll_plan import TICK, PollPlan, in_step
+from airflow_provider_oleria.api.polling import TICK, PollPlan, in_step
 
 WAITS = 5000
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.api import conversation
-from airflow_provider_oleria.api.conversation import Answer, Pause, RereadConnection, Send, Turn
+from airflow_provider_oleria.api import protocol
+from airflow_provider_oleria.api.protocol import Answer, Pause, RereadConnection, Send, Turn
 from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
-from airflow_provider_oleria.errors import (
+from airflow_provider_oleria.exceptions import (
     OleriaAnswerLostError,
     OleriaAuthError,
     OleriaError,
@@ -71,7 +71,7 @@ def test_create_sends_the_published_body_and_reads_any_2xx() -> None:
     for status in (200, 201, 202):
         script = Script(answer(status, ACCEPTED))
         request = script.run(
-            conversation.create("risks", [{"dataType": "string", "field": "f", "filterType": "isNull"}], None)
+            protocol.create("risks", [{"dataType": "string", "field": "f", "filterType": "isNull"}], None)
         )
 
         assert request == DownloadRequest("id-1", DownloadStatus.ACCEPTED)
@@ -93,7 +93,7 @@ def test_create_sends_the_published_body_and_reads_any_2xx() -> None:
 
 def test_params_are_left_out_when_there_are_none() -> None:
     script = Script(answer(201, ACCEPTED))
-    script.run(conversation.create("risks", [], None))
+    script.run(protocol.create("risks", [], None))
 
     assert script.steps[0].json == {"context": "risks"}
 
@@ -101,14 +101,12 @@ def test_params_are_left_out_when_there_are_none() -> None:
 def test_an_id_cannot_change_the_path() -> None:
     script = Script(answer(404))
     with pytest.raises(OleriaNotFoundError):
-        script.run(conversation.get("../tokens?x=1"))
+        script.run(protocol.get("../tokens?x=1"))
 
     assert script.steps[0].path == "/v1/downloads/..%2Ftokens%3Fx%3D1"
 
 
-@pytest.mark.parametrize(
-    "talk", [conversation.get("id-1"), conversation.create("risks")], ids=["get", "create"]
-)
+@pytest.mark.parametrize("talk", [protocol.get("id-1"), protocol.create("risks")], ids=["get", "create"])
 def test_401_is_replayed_once_then_the_connection_is_read_again(talk: Any) -> None:
     script = Script(answer(401), answer(401), True, answer(200, ACCEPTED))
 
@@ -119,27 +117,27 @@ def test_401_is_replayed_once_then_the_connection_is_read_again(talk: Any) -> No
 def test_401_ends_where_the_connection_says_nothing_new() -> None:
     script = Script(answer(401), answer(401, {"code": "unauthorized", "message": "no"}), False)
     with pytest.raises(OleriaAuthError, match="unauthorized: no.*same environment"):
-        script.run(conversation.get("id-1"))
+        script.run(protocol.get("id-1"))
     assert script.sent == 2
 
 
 def test_401_for_ever_ends_even_if_the_connection_keeps_changing() -> None:
     script = Script(answer(401), answer(401), True, answer(401))
     with pytest.raises(OleriaAuthError):
-        script.run(conversation.get("id-1"))
+        script.run(protocol.get("id-1"))
 
 
 def test_refused_credentials_are_read_again_before_they_are_an_error() -> None:
     script = Script(OleriaAuthError("invalid_client"), True, answer(200, ACCEPTED))
-    assert script.run(conversation.get("id-1")).id == "id-1"
+    assert script.run(protocol.get("id-1")).id == "id-1"
 
     script = Script(OleriaAuthError("invalid_client"), False)
     with pytest.raises(OleriaAuthError, match="invalid_client"):
-        script.run(conversation.get("id-1"))
+        script.run(protocol.get("id-1"))
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("talk", [conversation.get, conversation.create])
+@pytest.mark.parametrize("talk", [protocol.get, protocol.create])
 def test_what_was_not_taken_is_sent_again(status: int, talk: Any) -> None:
     script = Script(answer(status), OleriaUnreachableError("refused"), answer(200, ACCEPTED))
 
@@ -151,21 +149,21 @@ def test_what_was_not_taken_is_sent_again(status: int, talk: Any) -> None:
 def test_a_post_that_may_have_arrived_is_not_repeated_but_a_get_is(failure: Any) -> None:
     script = Script(failure)
     with pytest.raises((OleriaUnavailableError, OleriaAnswerLostError)):
-        script.run(conversation.create("risks"))
+        script.run(protocol.create("risks"))
     assert script.sent == 1
 
     script = Script(failure, answer(200, ACCEPTED))
-    assert script.run(conversation.get("id-1")).id == "id-1"
+    assert script.run(protocol.get("id-1")).id == "id-1"
 
 
 def test_a_lost_answer_to_a_post_says_what_is_unknown() -> None:
     with pytest.raises(OleriaAnswerLostError, match="export of risks was started is unknown"):
-        Script(OleriaAnswerLostError("no answer")).run(conversation.create("risks"))
+        Script(OleriaAnswerLostError("no answer")).run(protocol.create("risks"))
 
 
 def test_retry_after_is_what_is_waited() -> None:
     script = Script(answer(429, **{"Retry-After": "7"}), answer(200, ACCEPTED))
-    script.run(conversation.get("id-1"))
+    script.run(protocol.get("id-1"))
 
     assert 7 <= script.pauses[0] <= 7.7
 
@@ -183,7 +181,7 @@ def test_retry_after_is_what_is_waited() -> None:
 def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaError], says: str) -> None:
     script = Script(answer(status, {"code": "the_code", "message": "the message"}))
     with pytest.raises(kind, match=says) as caught:
-        script.run(conversation.get("id-1"))
+        script.run(protocol.get("id-1"))
 
     assert "the_code: the message" in str(caught.value)
     assert script.sent == 1
@@ -203,7 +201,7 @@ def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaErr
 )
 def test_an_answer_outside_the_contract_shows_what_came(body: Any, says: str) -> None:
     with pytest.raises(OleriaProtocolError, match=says):
-        Script(answer(200, body)).run(conversation.get("id-1"))
+        Script(answer(200, body)).run(protocol.get("id-1"))
 
 
 class Clock:
@@ -218,7 +216,7 @@ class Clock:
 
 def wait(script: Script, **limits: Any) -> Any:
     limits = {"poll_interval": 5, "max_poll_interval": 60, "deadline": None, **limits}
-    return script.run(conversation.wait("id-1", clock=Clock(script), **limits))
+    return script.run(protocol.wait("id-1", clock=Clock(script), **limits))
 
 
 def test_wait_backs_off_from_poll_interval_to_max_poll_interval() -> None:
@@ -252,13 +250,13 @@ def test_an_outage_that_outlasts_the_deadline_is_a_timeout_that_names_both() -> 
     script = Script(answer(200, ACCEPTED), *[answer(503)] * 10)
     with pytest.raises(OleriaTimeoutError, match="last status accepted; .*503"):
         script.run(
-            conversation.wait(
-                "id-1", poll_interval=1e-9, max_poll_interval=1e-9, deadline=conversation.time.time() + 5
+            protocol.wait(
+                "id-1", poll_interval=1e-9, max_poll_interval=1e-9, deadline=protocol.time.time() + 5
             )
         )
 
 
-@pytest.mark.parametrize("talk", [conversation.get, conversation.create])
+@pytest.mark.parametrize("talk", [protocol.get, protocol.create])
 def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
     script = Script(answer(200, ACCEPTED), turns=[3.0, 0.5])
     script.run(talk("id-1"))
@@ -269,7 +267,7 @@ def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
 
 def test_a_429_is_a_pause_for_all_and_a_503_is_not() -> None:
     script = Script(answer(429), answer(503), answer(200, ACCEPTED))
-    script.run(conversation.get("id-1"))
+    script.run(protocol.get("id-1"))
 
     assert [step.for_all for step in script.steps if isinstance(step, Pause)] == [True, False]
 
@@ -277,6 +275,6 @@ def test_a_429_is_a_pause_for_all_and_a_503_is_not() -> None:
 def test_a_gate_that_opens_after_the_deadline_is_a_timeout() -> None:
     script = Script(turns=[60.0])
     with pytest.raises(OleriaTimeoutError, match="rate limit"):
-        script.run(conversation.get("id-1", deadline=conversation.time.time() + 30))
+        script.run(protocol.get("id-1", deadline=protocol.time.time() + 30))
 
     assert not script.steps

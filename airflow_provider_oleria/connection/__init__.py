@@ -1,0 +1,1 @@
+"""The Airflow Connection: checked settings, and the form in the UI."""

@@ -1,0 +1,1 @@
+"""HTTP below the API: sessions, back-off, library errors, redaction."""

@@ -1,0 +1,1 @@
+"""What operators and the sensor share as Airflow tasks: resuming a download, deferral."""
