@@ -9,7 +9,7 @@ VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
 
-AT_ONCE := --numprocesses 4 --dist worksteal
+PARALLEL := --numprocesses 4 --dist worksteal
 
 .PHONY: help demo test lint types unit $(UNITS) test-matrix docs test-system test-system-short test-ui bench bench-transfer clean
 
@@ -29,12 +29,12 @@ types: $(VENV)/.ready ## mypy, strict
 	$(VENV)/bin/mypy
 
 unit: $(VENV)/.ready ## The tests on the newest Airflow 3
-	$(VENV)/bin/pytest $(AT_ONCE)
+	$(VENV)/bin/pytest $(PARALLEL)
 
 unit-2.11: ## The tests on Airflow 2.11
 
 $(UNITS): unit-%: .venv-airflow-%/.ready
-	.venv-airflow-$*/bin/pytest $(AT_ONCE)
+	.venv-airflow-$*/bin/pytest $(PARALLEL)
 
 test-matrix: $(UNITS) ## The tests on all older Airflows: 2.11, 3.0, 3.1 and 3.2
 

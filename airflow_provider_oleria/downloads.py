@@ -14,17 +14,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from airflow_provider_oleria.exceptions import OleriaInputError
-from airflow_provider_oleria.filters import Filter, Sort
 
 __all__ = [
     "Column",
     "DataContext",
-    "DownloadRequest",
+    "Download",
     "DownloadStatus",
-    "Filter",
     "SaveOptions",
     "SavedDownload",
-    "Sort",
 ]
 
 
@@ -166,29 +163,31 @@ class DownloadStatus(StrEnum):
 
 
 @dataclass(frozen=True)
-class DownloadRequest:
+class Download:
     """One export as the API describes it.
 
-    :param id: the download id (a uuid).
+    :param download_id: its id (a uuid).
     :param status: where the export stands.
     :param error: on ``failed``, the vendor's code and message.
     :param url: on ``completed``, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
         log it, return it from a task or store it.
     """
 
-    id: str
+    download_id: str
     status: DownloadStatus
     error: str | None = None
     url: str | None = field(default=None, repr=False)
 
     def serialize(self) -> dict[str, Any]:
         """What Airflow stores when a task returns it: everything but the URL."""
-        return {"id": self.id, "status": str(self.status), "error": self.error}
+        return {"download_id": self.download_id, "status": str(self.status), "error": self.error}
 
     @classmethod
-    def deserialize(cls, data: dict[str, Any], version: int) -> DownloadRequest:
+    def deserialize(cls, data: dict[str, Any], version: int) -> Download:
         """The way back."""
-        return cls(id=data["id"], status=DownloadStatus(data["status"]), error=data["error"])
+        return cls(
+            download_id=data["download_id"], status=DownloadStatus(data["status"]), error=data["error"]
+        )
 
 
 @dataclass(frozen=True)
@@ -199,30 +198,30 @@ class SaveOptions:
 
     :param min_rows: gate: rows it must have at least, the header not counted.
     :param required_columns: gate: columns it must have, among others, in any order.
-    :param expected_columns: gate: its exact header, to notice when the schema drifts.
+    :param exact_columns: gate: its exact header, to notice when the schema drifts.
     :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings:
         ``int64`` and its like, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
         ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty string is null in these.
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
     :param row_group_size: rows of a row group of a ``.parquet``; 256 MiB end one earlier.
-    :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
-    :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
+    :param max_concurrency: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
+    :param part_size: bytes of each part. ``max_concurrency`` times ``part_size`` is what a transfer holds in memory.
     """
 
     min_rows: int | None = None
     required_columns: Sequence[str] | None = None
-    expected_columns: Sequence[str] | None = None
+    exact_columns: Sequence[str] | None = None
     column_types: Mapping[str, str] | None = None
     compression: str = "zstd"
     row_group_size: int = 100_000
-    parts: int = 8
+    max_concurrency: int = 8
     part_size: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("required_columns", "expected_columns"):
+        for name in ("required_columns", "exact_columns"):
             if isinstance(getattr(self, name), str):
                 raise OleriaInputError(f"{name} must be a list of column names, not a string")
-        for name in ("parts", "part_size"):
+        for name in ("max_concurrency", "part_size"):
             if getattr(self, name) < 1:
                 raise OleriaInputError(f"{name} must be at least 1, not {getattr(self, name)!r}")
 

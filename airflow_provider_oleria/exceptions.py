@@ -26,7 +26,7 @@ class OleriaInputError(OleriaFatalError, ValueError):
     """An argument (data context, filter, sort order, destination) is not what the API or Airflow accepts."""
 
 
-class OleriaConnectionError(OleriaFatalError, ValueError):
+class OleriaConfigurationError(OleriaFatalError, ValueError):
     """The Airflow Connection lacks a field, or a field is malformed."""
 
 
@@ -46,11 +46,11 @@ class OleriaRequestError(OleriaFatalError):
     """The API refused the request as such: a 400, another 4xx, or a redirect."""
 
 
-class OleriaGateError(OleriaFatalError):
+class OleriaCheckError(OleriaFatalError):
     """The export is whole, but not what the task accepts (``min_rows``, ``required_columns`` …)."""
 
 
-class OleriaExportFailedError(OleriaFatalError):
+class OleriaDownloadFailedError(OleriaFatalError):
     """The export ended with status ``failed``."""
 
 
@@ -62,7 +62,7 @@ class OleriaTransientError(OleriaError):
     """Another try of the task may well succeed."""
 
 
-class OleriaGivenUpError(OleriaTransientError):
+class OleriaRetriesExhaustedError(OleriaTransientError):
     """An outage outlasted the patience for it; ``__cause__`` is its last :class:`OleriaOutageError`."""
 
 
@@ -83,7 +83,7 @@ class OleriaUnreachableError(OleriaOutageError):
     """No connection could be made: the request surely did not arrive."""
 
 
-class OleriaAnswerLostError(OleriaOutageError):
+class OleriaResponseLostError(OleriaOutageError):
     """The request went out, no answer came back: whether it was carried out is unknown."""
 
 
@@ -107,11 +107,11 @@ class OleriaTimeoutError(OleriaTransientError):
     """The deadline passed before the export was complete."""
 
 
-class OleriaGoneError(OleriaTransientError):
+class OleriaDownloadGoneError(OleriaTransientError):
     """An export the task itself has started is not known any more (404); another try can start a new one."""
 
 
-class OleriaNotReadyError(OleriaTransientError):
+class OleriaDownloadNotReadyError(OleriaTransientError):
     """The export is still being made; there is nothing to save yet."""
 
 

@@ -43,7 +43,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "extra-links": [
             "airflow_provider_oleria.links.oleria.OleriaGuideLink",
-            "airflow_provider_oleria.links.oleria.SavedFileLink",
+            "airflow_provider_oleria.links.oleria.OleriaSavedFileLink",
         ],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,

@@ -43,8 +43,8 @@ def _measure(folder: Path) -> None:
 
         def ours() -> None:
             created = hook.create_download("identities")
-            hook.wait_for_download(created.id, poll_interval=0.001)
-            hook.save_download(created.id, f"file://{folder}/ours.csv")
+            hook.wait_for_download(created.download_id, poll_interval=0.001)
+            hook.save_download(created.download_id, f"file://{folder}/ours.csv")
 
         def bare() -> None:
             with requests.Session() as session:

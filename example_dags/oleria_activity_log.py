@@ -18,7 +18,8 @@ from datetime import datetime, timedelta
 from airflow.providers.common.compat.sdk import dag
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 

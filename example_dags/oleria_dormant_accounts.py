@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 
 from airflow.providers.common.compat.sdk import dag, task
 
-from airflow_provider_oleria.downloads import DataContext, Filter
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Filter
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 
 
@@ -39,10 +40,10 @@ def oleria_dormant_accounts() -> None:
             DataContext.ACCOUNT_UTILIZATION,
             filter_by=[Filter.number("dormantDays").gte(90), Filter.boolean("mfaEnabled").eq(False)],
         )
-        hook.wait_for_download(download.id, deadline=time.time() + 1800)
+        hook.wait_for_download(download.download_id, deadline=time.time() + 1800)
         with TemporaryDirectory() as folder:
             file = Path(folder, "dormant.csv")
-            hook.save_download(download.id, file.as_uri())
+            hook.save_download(download.download_id, file.as_uri())
             with file.open(newline="", encoding="utf-8") as lines:
                 return Counter(row["department"] or "(none)" for row in csv.DictReader(lines))
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
 
-from airflow_provider_oleria.downloads import DataContext, Sort
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 DEFAULT_ROOT = f"file://{Path.home()}/oleria-exports"

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import dag
 
-from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
 

@@ -55,7 +55,7 @@ def oleria_to_postgres() -> None:
         data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
         destination="{{ var.value.oleria_export_root }}/bi/application_accounts.csv",
         # COPY goes by position, so a column more or less has to stop here.
-        expected_columns=list(COLUMNS),
+        exact_columns=list(COLUMNS),
         min_rows=1,
         deferrable=True,
     )

@@ -60,7 +60,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off that takes milliseconds; how long it takes in earnest is tested in unit/test_retry.py."""
     from airflow_provider_oleria.net import backoff
 
-    monkeypatch.setattr(backoff, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(backoff, "INITIAL_BACKOFF", 0.01)
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from airflow_provider_oleria.api.loop_state import Read, SharedConnection, shared
-from airflow_provider_oleria.api.polling import in_step
+from airflow_provider_oleria.api.loop_state import CachedConnection, Read, shared
+from airflow_provider_oleria.api.polling import aligned
 from airflow_provider_oleria.api.protocol import (
-    Answer,
-    Conversation,
-    Pause,
-    RereadConnection,
-    Send,
+    Flow,
+    RateLimitDelay,
+    ReloadConnection,
+    Request,
+    Response,
+    Sleep,
     Step,
-    Turn,
 )
 from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.tokens import TOKENS, Mask
@@ -36,13 +36,13 @@ class AsyncClient:
     :param mask: told each newly minted token, in a thread.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, connection: SharedConnection, mask: Mask) -> None:
+    def __init__(self, session: aiohttp.ClientSession, connection: CachedConnection, mask: Mask) -> None:
         self._session = session
         self._connection = connection
         self._mask = mask
         self._used = connection.access.settings
 
-    async def run(self, conversation: Conversation[T]) -> T:
+    async def run(self, conversation: Flow[T]) -> T:
         """Drive a conversation to its end.
 
         :raises OleriaError: what the conversation came to.
@@ -61,18 +61,18 @@ class AsyncClient:
 
     async def _perform(self, step: Step) -> Any:
         match step:
-            case Send():
+            case Request():
                 return await self._send(step)
-            case Turn():
+            case RateLimitDelay():
                 return gate(self._connection.access.settings.api_url).wait()
-            case Pause():
+            case Sleep():
                 if not taken_at_gate(step, self._connection.access.settings.api_url):
-                    await asyncio.sleep(in_step(step.seconds, asyncio.get_running_loop().time()))
+                    await asyncio.sleep(aligned(step.seconds, asyncio.get_running_loop().time()))
                 return None
-            case RereadConnection():
+            case ReloadConnection():
                 return await self._connection.has_changed(self._used)
 
-    async def _send(self, step: Send) -> Answer:
+    async def _send(self, step: Request) -> Response:
         access = self._connection.access
         settings = self._used = access.settings
         token = await TOKENS.aget(settings, self._mask)
@@ -89,7 +89,7 @@ class AsyncClient:
                     allow_redirects=False,
                     **access.options,
                 ) as response:
-                    answer = Answer(response.status, response.headers, await response.read())
+                    answer = Response(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             problem = fault(error, url, arrived=not not_sent)

@@ -10,24 +10,24 @@ from urllib.parse import urljoin
 import requests
 
 from airflow_provider_oleria.api.protocol import (
-    Answer,
-    Conversation,
-    Pause,
-    RereadConnection,
-    Send,
+    Flow,
+    RateLimitDelay,
+    ReloadConnection,
+    Request,
+    Response,
+    Sleep,
     Step,
-    Turn,
 )
 from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.tokens import TOKENS, Mask, TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.net.session import BoundedSession, secure_face
+from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
 
 T = TypeVar("T")
 
 
-class OleriaSession(BoundedSession):
+class OleriaSession(SafeSession):
     """An ``OAuth2Session`` that carries this process's current token to the API, and to no other host.
 
     Paths such as ``/v1/downloads`` are completed with the API URL.
@@ -42,7 +42,7 @@ class OleriaSession(BoundedSession):
         self._mask = mask
         self._tokens = tokens
 
-    def request(  # type: ignore[override]  # as in BoundedSession
+    def request(  # type: ignore[override]  # as in SafeSession
         self, method: str, url: str, *args: Any, **kwargs: Any
     ) -> requests.Response:
         """As ``OAuth2Session.request``; a token the API answers 401 to is not used again.
@@ -50,7 +50,7 @@ class OleriaSession(BoundedSession):
         :raises OleriaError: there is no token, or no whole answer.
         """
         url = urljoin(self.settings.api_url + "/", url)
-        if not secure_face(url).startswith(secure_face(self.settings.api_url) + "/"):
+        if not oauthlib_url(url).startswith(oauthlib_url(self.settings.api_url) + "/"):
             return super().request(method, url, *args, **{**kwargs, "withhold_token": True})
         token = self._tokens.get(self.settings, self._mask)
         self.token = {"access_token": token.value, "token_type": "Bearer"}
@@ -78,7 +78,7 @@ class Client:
         self._settings = settings
         self.session = OleriaSession(settings, mask, tokens)
 
-    def run(self, conversation: Conversation[T]) -> T:
+    def run(self, conversation: Flow[T]) -> T:
         """Drive a conversation to its end.
 
         :raises OleriaError: what the conversation came to.
@@ -97,19 +97,19 @@ class Client:
 
     def _perform(self, step: Step) -> Any:
         match step:
-            case Send(method, path, body):
+            case Request(method, path, body):
                 if method == "POST":
                     # A kept connection the other side has closed would lose the answer of a call not to be repeated.
                     self.session.close()
                 response = self.session.request(method, path, json=body)
-                return Answer(response.status_code, response.headers, response.content)
-            case Turn():
+                return Response(response.status_code, response.headers, response.content)
+            case RateLimitDelay():
                 return gate(self._settings.api_url).wait()
-            case Pause():
+            case Sleep():
                 if not taken_at_gate(step, self._settings.api_url):
                     time.sleep(step.seconds)
                 return None
-            case RereadConnection():
+            case ReloadConnection():
                 old, self._settings = self._settings, self._reread()
                 self.session = OleriaSession(self._settings, self._mask, self._tokens)
                 return self._settings != old

@@ -24,14 +24,14 @@ from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Setting
 Read = Callable[[], Awaitable[Settings]]
 """Reads an Airflow Connection."""
 
-FRESH: Final = 30.0
+CONNECTION_TTL: Final = 30.0
 """Seconds for which a Connection as it was read serves those who come new; later ones read it again, so that a change
 needs no restart."""
 
-AT_ONCE: Final = 50
+MAX_IN_FLIGHT: Final = 50
 """Requests of one Connection in flight at once: thousands who wait need no more; a slow API is pressed no harder."""
 
-KEPT_OPEN: Final = 75.0
+KEEPALIVE_TIMEOUT: Final = 75.0
 """Seconds an idle connection stays open, if the API lets it: from one question to the next, also where pauses are a
 minute long."""
 
@@ -48,7 +48,7 @@ class Access:
     options: Mapping[str, Any]
 
 
-class SharedConnection:
+class CachedConnection:
     """An Airflow Connection as everybody in one event loop knows it.
 
     :param read: reads it.
@@ -58,7 +58,7 @@ class SharedConnection:
 
     def __init__(self, read: Read) -> None:
         self._read = read
-        self.slots = asyncio.Semaphore(AT_ONCE)
+        self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._readings: SingleFlight[Access] = SingleFlight()
         self._access: Access | None = None
         self._read_at = 0.0
@@ -71,7 +71,7 @@ class SharedConnection:
 
     async def enter(self) -> None:
         """Read it for somebody who comes new, unless that was done a moment ago."""
-        if self._access is None or time.monotonic() - self._read_at >= FRESH:
+        if self._access is None or time.monotonic() - self._read_at >= CONNECTION_TTL:
             await self._readings.join(None, self._read_again)
 
     async def has_changed(self, used: Settings) -> bool:
@@ -96,7 +96,7 @@ class SharedConnection:
         return self._access
 
 
-class Shared:
+class LoopState:
     """What one event loop's waits have in common.
 
     The session keeps the connections to all tenants: which of them are alike, it tells from each request's options.
@@ -104,29 +104,29 @@ class Shared:
 
     def __init__(self) -> None:
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self.users = 0
-        self._connections: dict[str, SharedConnection] = {}
+        self._connections: dict[str, CachedConnection] = {}
 
-    def connection(self, conn_id: str, read: Read) -> SharedConnection:
+    def connection(self, conn_id: str, read: Read) -> CachedConnection:
         """The Connection of that id.
 
         :param read: reads it.
         """
-        return self._connections.setdefault(conn_id, SharedConnection(read))
+        return self._connections.setdefault(conn_id, CachedConnection(read))
 
 
-_shared: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Shared]] = WeakKeyDictionary()
+_shared: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def shared() -> AsyncIterator[Shared]:
+async def shared() -> AsyncIterator[LoopState]:
     """What this event loop's waits share: made for the first of them, closed after the last."""
     loop = asyncio.get_running_loop()
     if (common := _shared.get(loop)) is None:
-        common = _shared[loop] = Shared()
+        common = _shared[loop] = LoopState()
     common.users += 1
     try:
         yield common

@@ -7,9 +7,9 @@ import random
 from typing import Final
 
 from airflow_provider_oleria.exceptions import OleriaInputError
-from airflow_provider_oleria.net.backoff import shortened
+from airflow_provider_oleria.net.backoff import with_jitter
 
-TICK: Final = 0.05
+WAKE_INTERVAL: Final = 0.05
 """Seconds between two moments at which an event loop's pauses end: to wake up, here and at the other end, is much of
 what a question costs."""
 
@@ -25,12 +25,12 @@ def check_seconds(name: str, value: object) -> None:
         raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
 
 
-class PollPlan:
+class PollSchedule:
     """Pauses of a tenth of the export's age, within limits: its end is noticed soon, and a long export is not asked
     after all the time.
 
     They follow the age of the export, not the number of questions: a wait that begins anew goes on at the same pace.
-    Each is shortened a little at random, so that many who wait never ask at once.
+    Each is with_jitter a little at random, so that many who wait never ask at once.
 
     :param poll_interval: shortest pause, in seconds.
     :param max_poll_interval: longest pause, in seconds. Equal to ``poll_interval``, or less, the pause is constant.
@@ -57,13 +57,13 @@ class PollPlan:
 
         :param age: of the export, in seconds.
         """
-        return shortened(max(self.poll_interval, min(self.max_poll_interval, age / 10)))
+        return with_jitter(max(self.poll_interval, min(self.max_poll_interval, age / 10)))
 
 
-def in_step(seconds: float, now: float) -> float:
+def aligned(seconds: float, now: float) -> float:
     """A pause as long, or a little longer, that ends when those of others do.
 
     :param seconds: the pause.
     :param now: the event loop's time, in seconds.
     """
-    return math.ceil((now + seconds) / TICK) * TICK - now
+    return math.ceil((now + seconds) / WAKE_INTERVAL) * WAKE_INTERVAL - now

@@ -1,7 +1,7 @@
 """What is said to the API, and what each answer means: no I/O.
 
-Each function is a generator. It yields what it needs next (:class:`Turn`, :class:`Send`, :class:`Pause`,
-:class:`RereadConnection`), is sent the result, or has an ``OleriaError`` thrown in, and returns its answer. The
+Each function is a generator. It yields what it needs next (:class:`RateLimitDelay`, :class:`Request`, :class:`Sleep`,
+:class:`ReloadConnection`), is sent the result, or has an ``OleriaError`` thrown in, and returns its answer. The
 drivers in ``client.py``, sync and async, run the same ones, so that the two cannot drift apart.
 """
 
@@ -16,25 +16,25 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from airflow_provider_oleria.api.polling import PollPlan
-from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
+from airflow_provider_oleria.api.polling import PollSchedule
+from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
-    OleriaAnswerLostError,
     OleriaAuthError,
+    OleriaDownloadFailedError,
     OleriaError,
-    OleriaExportFailedError,
     OleriaForbiddenError,
     OleriaInputError,
     OleriaNotFoundError,
     OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
+    OleriaResponseLostError,
     OleriaTimeoutError,
     OleriaUnavailableError,
     without_frames,
 )
 from airflow_provider_oleria.filters import checked_filters, checked_sorts
-from airflow_provider_oleria.net.backoff import Clock, Patience, retry_after
+from airflow_provider_oleria.net.backoff import Clock, RetryBudget, retry_after
 from airflow_provider_oleria.net.redaction import excerpt, redacted
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ _STATUSES: Final = tuple(DownloadStatus)
 
 
 @dataclass(frozen=True)
-class Send:
-    """Send this to the API with a token; the result is an :class:`Answer`.
+class Request:
+    """Request this to the API with a token; the result is an :class:`Response`.
 
     A token that is refused with 401 is dropped by whoever sends, so that sending again mints a new one.
     """
@@ -58,12 +58,12 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Turn:
+class RateLimitDelay:
     """Ask whether the tenant may be called now; the result is how many seconds to wait before asking again, 0 to go."""
 
 
 @dataclass(frozen=True)
-class Pause:
+class Sleep:
     """Wait so many seconds; ``reason`` is worth a line in the log when it is a problem.
 
     With ``for_all``, nobody is to call the tenant for so long.
@@ -75,12 +75,12 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class RereadConnection:
+class ReloadConnection:
     """Read the Airflow Connection again; the result is whether it says something else than before."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What the API answered."""
 
     status: int
@@ -98,11 +98,11 @@ class Answer:
 
 
 T = TypeVar("T")
-Step = Turn | Send | Pause | RereadConnection
-Conversation = Generator[Step, Any, T]
+Step = RateLimitDelay | Request | Sleep | ReloadConnection
+Flow = Generator[Step, Any, T]
 
 
-def export_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -> dict[str, Any]:
+def build_download_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -> dict[str, Any]:
     """What is sent to start an export.
 
     :raises OleriaInputError: a filter or a sort order is not valid.
@@ -114,27 +114,27 @@ def export_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -
     return {"context": str(data_context), **({"params": params} if params else {})}
 
 
-def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Conversation[DownloadRequest]:
+def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Flow[Download]:
     """Start an export.
 
     :raises OleriaInputError: a filter or a sort order is not valid; nothing was sent.
-    :raises OleriaAnswerLostError: the request went out and no answer came: it is not repeated, since the API
+    :raises OleriaResponseLostError: the request went out and no answer came: it is not repeated, since the API
         would start a second export.
     """
-    body = export_body(data_context, filter_by, sort_by)
+    body = build_download_body(data_context, filter_by, sort_by)
     try:
         answer = yield from call("POST", DOWNLOADS, body)
-    except OleriaAnswerLostError as problem:
-        raise OleriaAnswerLostError(
+    except OleriaResponseLostError as problem:
+        raise OleriaResponseLostError(
             f"{problem}. Whether the export of {data_context} was started is unknown; the request is not repeated "
             "here, so as not to start a second one. Airflow's retries, if the task has any left, will start a new one"
         ) from None
-    request = _download_request(answer)
-    log.info("Oleria accepted the export of %s: download %s.", data_context, request.id)
+    request = _read_download(answer)
+    log.info("Oleria accepted the export of %s: download %s.", data_context, request.download_id)
     return request
 
 
-def get(download_id: str, *, deadline: float | None = None) -> Conversation[DownloadRequest]:
+def get(download_id: str, *, deadline: float | None = None) -> Flow[Download]:
     """Ask where an export stands.
 
     :param deadline: epoch seconds after which faults are not retried.
@@ -142,9 +142,11 @@ def get(download_id: str, *, deadline: float | None = None) -> Conversation[Down
     if not isinstance(download_id, str) or not download_id:
         raise OleriaInputError(f"download_id must be the id of a download, not {download_id!r}")
     answer = yield from call("GET", f"{DOWNLOADS}/{quote(download_id, safe='')}", deadline=deadline)
-    request = _download_request(answer)
-    if request.id != download_id:
-        raise OleriaProtocolError(f"asked for download {download_id}, the API answered with {request.id}")
+    request = _read_download(answer)
+    if request.download_id != download_id:
+        raise OleriaProtocolError(
+            f"asked for download {download_id}, the API answered with {request.download_id}"
+        )
     if request.status is DownloadStatus.COMPLETED and not request.url:
         raise OleriaProtocolError(f"download {download_id} is completed, but the API gave no url for it")
     return request
@@ -156,25 +158,25 @@ def wait(
     poll_interval: float,
     max_poll_interval: float,
     deadline: float | None,
-    waiting_since: float | None = None,
+    started_at: float | None = None,
     clock: Clock = time.time,
-) -> Conversation[DownloadRequest]:
-    """Ask until the export has ended well, as :class:`PollPlan` says. The last question comes at the deadline.
+) -> Flow[Download]:
+    """Ask until the export has ended well, as :class:`PollSchedule` says. The last question comes at the deadline.
 
     :param poll_interval: shortest pause, in seconds.
     :param max_poll_interval: longest pause, in seconds.
     :param deadline: epoch seconds.
-    :param waiting_since: when the export was started, in epoch seconds; ``None`` for now.
-    :raises OleriaExportFailedError: with the vendor's code and message.
+    :param started_at: when the export was started, in epoch seconds; ``None`` for now.
+    :raises OleriaDownloadFailedError: with the vendor's code and message.
     :raises OleriaTimeoutError: naming the id and the last status seen.
     """
     now = clock()
-    started = now if waiting_since is None else waiting_since
-    plan = PollPlan(poll_interval, max_poll_interval)
+    started = now if started_at is None else started_at
+    plan = PollSchedule(poll_interval, max_poll_interval)
     pause = plan.first(now - started)
     last_status = "unknown"
     while True:
-        yield Pause(pause if deadline is None else max(0.0, min(pause, deadline - now)))
+        yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - now)))
         try:
             request = yield from get(download_id, deadline=deadline)
         except OleriaTimeoutError as problem:
@@ -191,13 +193,13 @@ def wait(
         pause = plan.next(now - started)
 
 
-def probe() -> Conversation[None]:
+def probe() -> Flow[None]:
     """Find out, by one call that changes nothing, whether the API takes the token: somebody waits for the answer.
 
     :raises OleriaError: what is wrong; nothing is tried twice.
     """
     path = f"{DOWNLOADS}/{uuid.uuid4()}"
-    answer: Answer = yield Send("GET", path)
+    answer: Response = yield Request("GET", path)
     if answer.status == 404 and answer.json is not None:
         return  # of course: nobody has been given this id
     if answer.status == 404 or 200 <= answer.status < 300:
@@ -208,20 +210,20 @@ def probe() -> Conversation[None]:
     raise _problem("GET", path, answer)
 
 
-def check_not_failed(request: DownloadRequest) -> None:
+def check_not_failed(request: Download) -> None:
     """A failed export is an error no retry of the wait can mend.
 
-    :raises OleriaExportFailedError: with the vendor's code and message.
+    :raises OleriaDownloadFailedError: with the vendor's code and message.
     """
     if request.status is DownloadStatus.FAILED:
-        raise OleriaExportFailedError(
-            f"Oleria could not make export {request.id}: {request.error or 'no reason given'}"
+        raise OleriaDownloadFailedError(
+            f"Oleria could not make export {request.download_id}: {request.error or 'no reason given'}"
         )
 
 
 def call(
     method: str, path: str, body: Mapping[str, Any] | None = None, *, deadline: float | None = None
-) -> Conversation[Answer]:
+) -> Flow[Response]:
     """One call, repeated as far as that is safe, until it is answered with a 2xx.
 
     :param method: ``GET`` or ``POST``.
@@ -230,41 +232,41 @@ def call(
     :param deadline: epoch seconds after which faults are not retried.
     :raises OleriaError: what it came to instead.
     """
-    patience = Patience(deadline)
+    patience = RetryBudget(deadline)
     refusals = 0
     while True:
         problem: OleriaError
         rate_limited = False
-        while (seconds := (yield Turn())) > 0:
+        while (seconds := (yield RateLimitDelay())) > 0:
             patience.check(seconds, OleriaUnavailableError("the tenant's rate limit is reached"))
-            yield Pause(seconds)
+            yield Sleep(seconds)
         try:
-            answer: Answer = yield Send(method, path, body)
+            answer: Response = yield Request(method, path, body)
         except OleriaAuthError as refused:
             # The token endpoint refuses the credentials: rotated since the Connection was read?
-            if not (yield RereadConnection()):
+            if not (yield ReloadConnection()):
                 raise refused from None
             continue
         except OleriaOutageError as fault:
             problem = fault
-            repeatable = method == "GET" or not isinstance(fault, OleriaAnswerLostError)
+            repeatable = method == "GET" or not isinstance(fault, OleriaResponseLostError)
         else:
             if 200 <= answer.status < 300:
                 return answer
             problem = _problem(method, path, answer)
             if answer.status == 401:
                 refusals += 1
-                if refusals == 1 or (refusals == 2 and (yield RereadConnection())):
+                if refusals == 1 or (refusals == 2 and (yield ReloadConnection())):
                     continue
             # 429 and 503 say that the request was not taken; after another 5xx it may have been.
             repeatable = method == "GET" or answer.status in (429, 503)
             rate_limited = answer.status == 429
         if not (repeatable and isinstance(problem, OleriaOutageError)):
             raise problem
-        yield Pause(patience.pause_after(problem), problem, for_all=rate_limited)
+        yield Sleep(patience.next_delay(problem), problem, for_all=rate_limited)
 
 
-def _problem(method: str, path: str, answer: Answer) -> OleriaError:
+def _problem(method: str, path: str, answer: Response) -> OleriaError:
     """What an answer other than 2xx means. Source: Oleria's API overview, its table of status codes."""
     said = f"{method} {path} answered {answer.status}: {_vendor_text(answer)}"
     match answer.status:
@@ -295,7 +297,7 @@ def _problem(method: str, path: str, answer: Answer) -> OleriaError:
     return problem
 
 
-def _vendor_text(answer: Answer) -> str:
+def _vendor_text(answer: Response) -> str:
     content = answer.json
     if content and ("code" in content or "message" in content):
         return redacted(f"{content.get('code', 'no code')}: {content.get('message', 'no message')}")[:1000]
@@ -303,7 +305,7 @@ def _vendor_text(answer: Answer) -> str:
 
 
 @without_frames
-def _download_request(answer: Answer) -> DownloadRequest:
+def _read_download(answer: Response) -> Download:
     content = answer.json
     if content is None:
         raise OleriaProtocolError(
@@ -316,8 +318,8 @@ def _download_request(answer: Answer) -> DownloadRequest:
         raise OleriaProtocolError(
             f"download {download_id} has status {redacted(repr(status))}, which is none of {', '.join(_STATUSES)}"
         )
-    return DownloadRequest(
-        id=download_id,
+    return Download(
+        download_id=download_id,
         status=DownloadStatus(status),
         error=_vendor_error(content.get("error")),
         url=url if isinstance(url, str) and url else None,

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_oleria.api.protocol import Pause
+from airflow_provider_oleria.api.protocol import Sleep
 
 log = logging.getLogger(__name__)
 
-SPACING: Final = 0.2
+RELEASE_INTERVAL: Final = 0.2
 """Seconds between two callers when they come back."""
 
-SPREAD: Final = 60.0
+RELEASE_WINDOW: Final = 60.0
 """Seconds within which everybody is to be back: where more wait than fit in one line, they come in several at once."""
 
 
@@ -47,8 +47,8 @@ class Gate:
             if remaining <= 0:
                 return 0.0
             self._waiting += 1
-            turn = (self._waiting - random.uniform(0.0, 0.5)) * SPACING  # noqa: S311  # spreads load
-            return remaining + turn % SPREAD
+            turn = (self._waiting - random.uniform(0.0, 0.5)) * RELEASE_INTERVAL  # noqa: S311  # spreads load
+            return remaining + turn % RELEASE_WINDOW
 
 
 _gates: Final[dict[str, Gate]] = {}
@@ -60,7 +60,7 @@ def gate(api_url: str) -> Gate:
     return _gates.get(api_url) or _gates.setdefault(api_url, Gate())
 
 
-def taken_at_gate(pause: Pause, api_url: str) -> bool:
+def taken_at_gate(pause: Sleep, api_url: str) -> bool:
     """Log a pause; one that is for all is taken at the tenant's gate, by whoever asked for it too."""
     if pause.reason is None:
         log.debug("Asking again in %.1f s.", pause.seconds)

@@ -26,16 +26,16 @@ from airflow_provider_oleria.exceptions import (
     OleriaUnavailableError,
     without_frames,
 )
-from airflow_provider_oleria.net.backoff import Patience, retry_after
+from airflow_provider_oleria.net.backoff import RetryBudget, retry_after
 from airflow_provider_oleria.net.redaction import excerpt
-from airflow_provider_oleria.net.session import BoundedSession, secure_face
+from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
 
 log = logging.getLogger(__name__)
 
-RESERVE: Final = 60.0
+EXPIRY_MARGIN: Final = 60.0
 """Seconds that must be left of a token for it to be used (Oleria's token guide)."""
 
-DEFAULT_LIFE: Final = 300.0
+DEFAULT_TOKEN_LIFETIME: Final = 300.0
 """Seconds a token is taken to live when the answer does not say; a 401 ends it earlier."""
 
 Mask = Callable[[str], None]
@@ -68,7 +68,7 @@ class TokenCache:
         :param settings: whose credentials.
         :param mask: called with a newly minted token before anything else happens to it.
         :raises OleriaAuthError: the credentials, the scope or the audience were refused.
-        :raises OleriaGivenUpError: the token endpoint is out.
+        :raises OleriaRetriesExhaustedError: the token endpoint is out.
         :raises OleriaProtocolError: its answer is none.
         """
         key = settings.token_key
@@ -106,28 +106,28 @@ class TokenCache:
 def usable_until(requested_at: float, expires_in: float) -> float:
     """The moment (epoch seconds) a token is used until.
 
-    Its life is counted from before the request for it. A token too short-lived for :data:`RESERVE` is used for half
-    its life.
+    The lifetime is counted from before the request. A token that lives shorter than twice :data:`EXPIRY_MARGIN` is used
+    for half its life.
     """
-    return requested_at + (expires_in - RESERVE if expires_in >= 2 * RESERVE else expires_in / 2)
+    return requested_at + (expires_in - EXPIRY_MARGIN if expires_in >= 2 * EXPIRY_MARGIN else expires_in / 2)
 
 
-def mint_patiently(settings: Settings) -> Token:
+def mint_with_retries(settings: Settings) -> Token:
     """As :func:`mint`, again and again while the token endpoint is out.
 
-    :raises OleriaGivenUpError: it is out for good.
+    :raises OleriaRetriesExhaustedError: it is out for good.
     """
-    patience = Patience()
+    patience = RetryBudget()
     while True:
         try:
             return mint(settings)
         except OleriaOutageError as problem:
-            pause = patience.pause_after(problem)
+            pause = patience.next_delay(problem)
             log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
         time.sleep(pause)
 
 
-TOKENS: Final = TokenCache(mint_patiently)
+TOKENS: Final = TokenCache(mint_with_retries)
 """This process's tokens."""
 
 
@@ -142,10 +142,10 @@ def mint(settings: Settings) -> Token:
     """
     requested_at = time.time()
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
-    with BoundedSession(settings) as session:
+    with SafeSession(settings) as session:
         session.register_compliance_hook("access_token_response", _checked_answer(settings))
         answer = session.fetch_token(
-            secure_face(settings.auth_url),
+            oauthlib_url(settings.auth_url),
             include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
             client_secret=settings.client_secret,
             **optional,
@@ -193,9 +193,13 @@ def _check_scope(settings: Settings, granted: object) -> None:
 def _life(expires_in: object) -> int:
     """Seconds, whole: oauthlib takes nothing else."""
     try:
-        life = int(float(expires_in)) if isinstance(expires_in, str | int | float) else int(DEFAULT_LIFE)
+        life = (
+            int(float(expires_in))
+            if isinstance(expires_in, str | int | float)
+            else int(DEFAULT_TOKEN_LIFETIME)
+        )
     except (ValueError, OverflowError):
-        life = int(DEFAULT_LIFE)
+        life = int(DEFAULT_TOKEN_LIFETIME)
     if life <= 0:
         raise OleriaProtocolError(
             f"the token endpoint gave out a token that has expired already ({expires_in=})"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_oleria.api.protocol import Answer
+from airflow_provider_oleria.api.protocol import Response
 from airflow_provider_oleria.check.calls import NO_TOKEN
 from airflow_provider_oleria.check.evidence import Evidence, content
 from airflow_provider_oleria.connection.settings import is_loopback
@@ -335,14 +335,14 @@ def if_match(evidence: Evidence) -> tuple[bool, str]:
 # -- how it is told ---------------------------------------------------------------------------------------------------
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: Response) -> str:
     """Status and error code, in the API's, OAuth's or S3's way of putting it."""
     body = answer.json or {}
     code = body.get("code") or body.get("error") or error_code(answer.body)
     return f"{answer.status} {_shown(code)}".rstrip()
 
 
-def _issued(answer: Answer) -> str:
+def _issued(answer: Response) -> str:
     return "issued" if answer.status == 200 else _said(answer)
 
 
@@ -355,7 +355,7 @@ def _list(texts: Iterable[str]) -> str:
     return ", ".join(_shown(text or "none") for text in texts)
 
 
-def _header(answer: Answer, name: str) -> str:
+def _header(answer: Response, name: str) -> str:
     return answer.headers.get(name, "").strip()
 
 

@@ -9,12 +9,12 @@ from urllib3.exceptions import HTTPError
 
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.client import Client
-from airflow_provider_oleria.api.protocol import Answer
+from airflow_provider_oleria.api.protocol import Response
 from airflow_provider_oleria.api.tokens import TokenCache, mint
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net.failures import fault
-from airflow_provider_oleria.net.session import BoundedSession
+from airflow_provider_oleria.net.session import SafeSession
 
 NO_TOKEN: Final = "Bearer not-a-token"  # noqa: S105  # nor a secret
 """Sent where a credential is to be refused, or is one too many: a real one is given to nobody but the API."""
@@ -32,27 +32,27 @@ class Calls:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client = Client(settings, lambda: settings, lambda _token: None, TokenCache(mint))
-        self._bare = BoundedSession(settings)
+        self._bare = SafeSession(settings)
 
-    def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
         """A call as the package makes it, until it is answered with a 2xx.
 
         :raises OleriaError: what it came to instead.
         """
         return self._client.run(protocol.call(method, path, body))
 
-    def once(self, path: str) -> Answer:
+    def once(self, path: str) -> Response:
         """A GET with a good token, whatever it is answered with.
 
         :raises OleriaError: there is no token, or no answer.
         """
         return _read(self._client.session.get(path))
 
-    def with_bad_token(self, path: str) -> Answer:
+    def with_bad_token(self, path: str) -> Response:
         """The same with something that is no token."""
         return self._send("GET", self._settings.api_url + path, headers={"Authorization": NO_TOKEN})
 
-    def token(self, **changes: str | None) -> Answer:
+    def token(self, **changes: str | None) -> Response:
         """Ask for a token.
 
         :param changes: fields to send differently from what the Connection says; ``None`` leaves one out.
@@ -68,7 +68,7 @@ class Calls:
         # requests leaves out what is None.
         return self._send("POST", settings.auth_url, data=form | changes)
 
-    def file(self, url: str, **headers: str) -> Answer:
+    def file(self, url: str, **headers: str) -> Response:
         """What the store answers, with no more than the beginning of the body.
 
         :param url: the presigned URL.
@@ -84,13 +84,13 @@ class Calls:
             except (HTTPError, OSError) as error:
                 problem = fault(error, url, arrived=True)
             else:
-                return Answer(response.status_code, response.headers, head)
+                return Response(response.status_code, response.headers, head)
         # Raised here, not above: the library's own text has the whole URL.
         raise problem
 
-    def _send(self, method: str, url: str, **options: Any) -> Answer:
+    def _send(self, method: str, url: str, **options: Any) -> Response:
         return _read(self._bare.request(method, url, withhold_token=True, **options))
 
 
-def _read(response: requests.Response) -> Answer:
-    return Answer(response.status_code, response.headers, response.content)
+def _read(response: requests.Response) -> Response:
+    return Response(response.status_code, response.headers, response.content)

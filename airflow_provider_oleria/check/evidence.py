@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from airflow_provider_oleria.api.protocol import DOWNLOADS, Answer, export_body
+from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.connection.settings import is_loopback
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (
-    OleriaExportFailedError,
+    OleriaDownloadFailedError,
     OleriaProtocolError,
     OleriaTimeoutError,
     OleriaTransferError,
@@ -38,11 +38,11 @@ class Evidence:
     """
 
     calls: Calls
-    unknown: Answer
-    created: Answer
-    polls: Sequence[Answer]
-    again: Answer
-    file: Answer
+    unknown: Response
+    created: Response
+    polls: Sequence[Response]
+    again: Response
+    file: Response
     seconds: float
 
     @property
@@ -68,7 +68,7 @@ def gather(
     :raises OleriaError: it cannot be done.
     """
     unknown = calls.once(path_of(str(uuid.uuid4())))
-    created = calls.api("POST", DOWNLOADS, export_body(data_context, filter_by))
+    created = calls.api("POST", DOWNLOADS, build_download_body(data_context, filter_by))
     started = time.monotonic()
     download_id = content(created).get("id")
     if not isinstance(download_id, str) or not download_id:
@@ -80,8 +80,8 @@ def gather(
     return Evidence(calls, unknown, created, polls, again, _opened(calls, url), seconds)
 
 
-def _polled(calls: Calls, download_id: str, give_up_at: float) -> Sequence[Answer]:
-    polls: list[Answer] = []
+def _polled(calls: Calls, download_id: str, give_up_at: float) -> Sequence[Response]:
+    polls: list[Response] = []
     began = time.monotonic()
     while True:
         polls.append(calls.api("GET", path_of(download_id)))
@@ -89,14 +89,14 @@ def _polled(calls: Calls, download_id: str, give_up_at: float) -> Sequence[Answe
         if said.get("url"):
             return polls
         if said.get("status") == DownloadStatus.FAILED:
-            raise OleriaExportFailedError(f"Oleria could not make export {download_id}")
+            raise OleriaDownloadFailedError(f"Oleria could not make export {download_id}")
         now = time.monotonic()
         if now > give_up_at:
             raise OleriaTimeoutError(f"download {download_id} was not complete in time: more --timeout helps")
         time.sleep(max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, (now - began) / 10)))
 
 
-def _opened(calls: Calls, url: str) -> Answer:
+def _opened(calls: Calls, url: str) -> Response:
     if not url.startswith("https://") and not is_loopback(url):
         raise OleriaTransferError("the presigned URL is not https: a credential is not sent in plain text")
     file = calls.file(url)
@@ -105,7 +105,7 @@ def _opened(calls: Calls, url: str) -> Answer:
     return file
 
 
-def content(answer: Answer) -> Mapping[str, Any]:
+def content(answer: Response) -> Mapping[str, Any]:
     """The JSON object of an answer, or an empty one."""
     return answer.json or {}
 

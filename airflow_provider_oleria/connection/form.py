@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, DEFAULT_TIMEOUT, WHERE
+from airflow_provider_oleria.connection.settings import CREDENTIALS_PAGE, DEFAULT_SCOPE, DEFAULT_TIMEOUT
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ LABELS: Final = {"host": "API URL", "login": "Client ID", "password": "Client se
 
 PLACEHOLDERS: Final = {
     "host": "https://devx.<tenant>.oleria.io",
-    "login": WHERE,
-    "password": WHERE,
+    "login": CREDENTIALS_PAGE,
+    "password": CREDENTIALS_PAGE,
 }
 
 HIDDEN: Final = ("port", "schema")

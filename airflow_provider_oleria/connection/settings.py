@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_oleria.exceptions import OleriaConnectionError
+from airflow_provider_oleria.exceptions import OleriaConfigurationError
 
 DEFAULT_CONN_ID: Final = "oleria_default"
 
@@ -24,10 +24,10 @@ CONNECT_TIMEOUT: Final = 10.0
 
 DEFAULT_TIMEOUT: Final = 60.0
 
-WHERE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
+CREDENTIALS_PAGE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
 """Where the values of a Connection are shown."""
 
-GIVEN_TWICE: Final = (
+_SET_TWICE: Final = (
     "Connection %r has a %s in its form and another one in its extra. The extra's is used: remove it there."
 )
 
@@ -89,7 +89,7 @@ def read_settings(
     :param password: stands in for the extra ``client_secret``.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
         (seconds) and ``verify``.
-    :raises OleriaConnectionError: naming every missing or malformed field and what to put there.
+    :raises OleriaConfigurationError: naming every missing or malformed field and what to put there.
     """
     problems: list[str] = []
 
@@ -100,12 +100,12 @@ def read_settings(
             return ""
         if value and stand_in and value != stand_in:
             # The form shows the stand-in, so somebody may have changed that and wonder.
-            log.warning(GIVEN_TWICE, conn_id, name)
+            log.warning(_SET_TWICE, conn_id, name)
         return (value or stand_in or "").strip()
 
     def required(value: str, what: str) -> str:
         if not value:
-            problems.append(f"{what} is missing ({WHERE})")
+            problems.append(f"{what} is missing ({CREDENTIALS_PAGE})")
         return value
 
     def checked(reader: Any, *arguments: Any) -> Any:
@@ -127,7 +127,7 @@ def read_settings(
         verify=checked(_verify, extra.get("verify")),
     )
     if problems:
-        raise OleriaConnectionError(f"Connection {conn_id!r} cannot be used: {'; '.join(problems)}.")
+        raise OleriaConfigurationError(f"Connection {conn_id!r} cannot be used: {'; '.join(problems)}.")
     return settings
 
 

@@ -18,8 +18,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_oleria.compat import mask_secret, read_connection
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
-from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus, SavedDownload, SaveOptions
-from airflow_provider_oleria.exceptions import OleriaError, OleriaNotReadyError, without_frames
+from airflow_provider_oleria.downloads import Download, DownloadStatus, SavedDownload, SaveOptions
+from airflow_provider_oleria.exceptions import OleriaDownloadNotReadyError, OleriaError, without_frames
 from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.api.async_client import AsyncClient
     from airflow_provider_oleria.api.client import Client
-    from airflow_provider_oleria.api.protocol import Conversation
+    from airflow_provider_oleria.api.protocol import Flow
     from airflow_provider_oleria.connection.settings import Settings
 
 T = TypeVar("T")
@@ -78,12 +78,12 @@ class OleriaHook(BaseHook):
         Paths such as ``/v1/downloads`` are completed with the API URL. The session puts the process's current token
         on requests to the API, and on no others; it does not follow redirects.
 
-        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        :raises OleriaConfigurationError: the Connection lacks a field, or one is malformed.
         """
         return self._client.session
 
     def test_connection(self) -> tuple[bool, str]:
-        """Mint a token anew and make one harmless call with it, for Airflow's *Test* button.
+        """Mint a token anew and make one read-only call with it, for Airflow's *Test* button.
 
         Nothing is tried twice: somebody waits for the answer.
 
@@ -105,7 +105,7 @@ class OleriaHook(BaseHook):
     def account(self) -> tuple[str, str]:
         """Whose exports these are: API URL and client id.
 
-        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        :raises OleriaConfigurationError: the Connection lacks a field, or one is malformed.
         """
         return self._settings.api_url, self._settings.client_id
 
@@ -113,7 +113,7 @@ class OleriaHook(BaseHook):
         """A data context as the URI of an asset: ``oleria://<host of the API URL>/<data context>``.
 
         :param data_context: its API name, or a ``DataContext``.
-        :raises OleriaConnectionError: the Connection lacks a field, or one is malformed.
+        :raises OleriaConfigurationError: the Connection lacks a field, or one is malformed.
         """
         return lineage.context_uri(self._settings.api_url, data_context)
 
@@ -122,7 +122,7 @@ class OleriaHook(BaseHook):
         data_context: str,
         filter_by: Sequence[Mapping[str, Any]] | None = None,
         sort_by: Sequence[Mapping[str, Any]] | None = None,
-    ) -> DownloadRequest:
+    ) -> Download:
         """Start an export. A request whose answer is lost is not repeated: the API would start a second export.
 
         :param data_context: what to export, such as ``DataContext.ACCESS_INVENTORY_IDENTITIES``.
@@ -135,11 +135,11 @@ class OleriaHook(BaseHook):
 
         with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
             request = self._run(protocol.create(data_context, filter_by, sort_by))
-            span.set_attribute("oleria.download_id", request.id)
-        self._data_contexts[request.id] = str(data_context)
+            span.set_attribute("oleria.download_id", request.download_id)
+        self._data_contexts[request.download_id] = str(data_context)
         return request
 
-    def get_download(self, download_id: str) -> DownloadRequest:
+    def get_download(self, download_id: str) -> Download:
         """Ask where an export stands, once.
 
         :param download_id: its id.
@@ -158,17 +158,17 @@ class OleriaHook(BaseHook):
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         deadline: float | None = None,
-        waiting_since: float | None = None,
-    ) -> DownloadRequest:
+        started_at: float | None = None,
+    ) -> Download:
         """Ask until an export is completed.
 
         :param download_id: its id.
         :param poll_interval: shortest pause between two questions, in seconds.
         :param max_poll_interval: longest pause, in seconds.
         :param deadline: when to give up, in epoch seconds; ``None`` for never.
-        :param waiting_since: when the export was started, in epoch seconds: pauses follow its age. ``None`` for now.
+        :param started_at: when the export was started, in epoch seconds: pauses follow its age. ``None`` for now.
         :return: the completed export.
-        :raises OleriaExportFailedError: with the vendor's code and message.
+        :raises OleriaDownloadFailedError: with the vendor's code and message.
         :raises OleriaTimeoutError: the deadline passed.
         :raises OleriaError: see :mod:`airflow_provider_oleria.exceptions`.
         """
@@ -179,7 +179,7 @@ class OleriaHook(BaseHook):
             poll_interval=poll_interval,
             max_poll_interval=max_poll_interval,
             deadline=deadline,
-            waiting_since=waiting_since,
+            started_at=started_at,
         )
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
             return self._masked(self._run(wait))
@@ -197,10 +197,10 @@ class OleriaHook(BaseHook):
         :param options: how to fetch it, and what it must be like.
         :return: path, size, row count and sha256 of what was saved.
         :raises OleriaInputError: the destination is not the path of a file, or cannot be written.
-        :raises OleriaNotReadyError: the export is still being made.
-        :raises OleriaExportFailedError: with the vendor's code and message.
-        :raises OleriaGateError: it is not what ``options`` ask for.
-        :raises OleriaGivenUpError: the file did not arrive whole.
+        :raises OleriaDownloadNotReadyError: the export is still being made.
+        :raises OleriaDownloadFailedError: with the vendor's code and message.
+        :raises OleriaCheckError: it is not what ``options`` ask for.
+        :raises OleriaRetriesExhaustedError: the file did not arrive whole.
         """
         from airflow_provider_oleria.api.protocol import check_not_failed
         from airflow_provider_oleria.transfer.pipeline import transfer
@@ -209,7 +209,7 @@ class OleriaHook(BaseHook):
             request = self.get_download(download_id)
             check_not_failed(request)
             if request.url is None or request.status is not DownloadStatus.COMPLETED:
-                raise OleriaNotReadyError(
+                raise OleriaDownloadNotReadyError(
                     f"download {download_id} is {request.status}: wait for it before saving it"
                 )
             return request.url
@@ -261,7 +261,7 @@ class OleriaHook(BaseHook):
 
         return prepared(destination, options)
 
-    async def aget_download(self, download_id: str) -> DownloadRequest:
+    async def aget_download(self, download_id: str) -> Download:
         """As :meth:`get_download`, from an event loop."""
         async with await self._async_client() as client:
             from airflow_provider_oleria.api import protocol  # loaded with the client
@@ -275,8 +275,8 @@ class OleriaHook(BaseHook):
         poll_interval: float,
         max_poll_interval: float,
         deadline: float | None,
-        waiting_since: float | None = None,
-    ) -> DownloadRequest:
+        started_at: float | None = None,
+    ) -> Download:
         """As :meth:`wait_for_download`, from an event loop.
 
         All who wait in an event loop share connections, token and what the Airflow Connection says.
@@ -290,15 +290,15 @@ class OleriaHook(BaseHook):
                     poll_interval=poll_interval,
                     max_poll_interval=max_poll_interval,
                     deadline=deadline,
-                    waiting_since=waiting_since,
+                    started_at=started_at,
                 )
                 return await client.run(self._counted(wait))
 
-    def _run(self, said: Conversation[T]) -> T:
+    def _run(self, said: Flow[T]) -> T:
         return self._client.run(self._counted(said))
 
-    def _counted(self, said: Conversation[T]) -> Conversation[T]:
-        return metrics.rate_limits_counted(said, self.oleria_conn_id)
+    def _counted(self, said: Flow[T]) -> Flow[T]:
+        return metrics.count_rate_limits(said, self.oleria_conn_id)
 
     @cached_property
     def _settings(self) -> Settings:
@@ -343,7 +343,7 @@ class OleriaHook(BaseHook):
         )
 
     @staticmethod
-    def _masked(request: DownloadRequest) -> DownloadRequest:
+    def _masked(request: Download) -> Download:
         if request.url:
             mask_secret(urlsplit(request.url).query)
         return request

@@ -20,7 +20,7 @@ class OleriaGuideLink(BaseOperatorLink):
         return "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
 
 
-class SavedFileLink(BaseOperatorLink):
+class OleriaSavedFileLink(BaseOperatorLink):
     """To the saved file in the console of S3 or GCS; no link for other stores, and before it is saved.
 
     Airflow 3 asks in the worker when the task has ended, well or not, and stores the link. 2.11 asks in its webserver

@@ -9,22 +9,26 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from airflow_provider_oleria.exceptions import OleriaGivenUpError, OleriaOutageError, OleriaTimeoutError
+from airflow_provider_oleria.exceptions import (
+    OleriaOutageError,
+    OleriaRetriesExhaustedError,
+    OleriaTimeoutError,
+)
 
 Clock = Callable[[], float]
 """Epoch seconds."""
 
-ATTEMPTS: Final = 8
+MAX_ATTEMPTS: Final = 8
 """Attempts before a fault is passed on: with the pauses between them they outlast an outage of a minute."""
 
-PATIENCE: Final = 600.0
+RETRY_BUDGET: Final = 600.0
 """Seconds one call may wait in all where the other side asks for it by ``Retry-After``."""
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+INITIAL_BACKOFF = 1.0
+MAX_BACKOFF = 60.0
 
 
-class Patience:
+class RetryBudget:
     """What is left of the patience of one call.
 
     :param deadline: epoch seconds after which no further attempt makes sense.
@@ -33,22 +37,22 @@ class Patience:
     def __init__(self, deadline: float | None = None, clock: Clock = time.time) -> None:
         self._clock = clock
         self._deadline = deadline
-        self._give_up_at = clock() + PATIENCE
+        self._give_up_at = clock() + RETRY_BUDGET
         self._pauses = _backoff()
         self._attempts = 0
 
-    def pause_after(self, problem: OleriaOutageError) -> float:
+    def next_delay(self, problem: OleriaOutageError) -> float:
         """Seconds to wait before the next attempt: what ``Retry-After`` asked for, else exponential back-off.
 
-        :raises OleriaGivenUpError: there were attempts enough. It is no outage, so that nobody further up begins anew.
+        :raises OleriaRetriesExhaustedError: the retry budget is spent. It is no outage, so that no caller retries again.
         :raises OleriaTimeoutError: when the next attempt would come after the deadline.
         """
         self._attempts += 1
         if problem.retry_after is not None:
             # A little later than asked for, so that those who were told the same do not come back together.
-            pause = max(problem.retry_after, FIRST_PAUSE) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
+            pause = max(problem.retry_after, INITIAL_BACKOFF) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
         else:
-            pause = next(self._pauses, PATIENCE)
+            pause = next(self._pauses, RETRY_BUDGET)
         self.check(pause, problem)
         return pause
 
@@ -57,17 +61,19 @@ class Patience:
 
         :param pause: in seconds.
         :param problem: why there is one.
-        :raises OleriaGivenUpError: this would be waiting for too long.
+        :raises OleriaRetriesExhaustedError: this would be waiting for too long.
         :raises OleriaTimeoutError: when the next attempt would come after the deadline.
         """
         resume_at = self._clock() + pause
         if self._deadline is not None and resume_at > self._deadline:
             raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
         if resume_at > self._give_up_at:
-            raise OleriaGivenUpError(f"{problem} (given up after {self._attempts} attempts)") from problem
+            raise OleriaRetriesExhaustedError(
+                f"{problem} (given up after {self._attempts} attempts)"
+            ) from problem
 
 
-def shortened(seconds: float) -> float:
+def with_jitter(seconds: float) -> float:
     """``seconds`` less up to a quarter, so that many callers do not come back at once."""
     return seconds * random.uniform(0.75, 1.0)  # noqa: S311  # spreads load, hides nothing
 
@@ -91,5 +97,5 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _backoff() -> Iterator[float]:
-    for attempt in range(ATTEMPTS - 1):
-        yield shortened(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
+    for attempt in range(MAX_ATTEMPTS - 1):
+        yield with_jitter(min(MAX_BACKOFF, INITIAL_BACKOFF * 2**attempt))

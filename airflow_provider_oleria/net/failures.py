@@ -14,8 +14,8 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from airflow_provider_oleria.exceptions import (
-    OleriaAnswerLostError,
     OleriaOutageError,
+    OleriaResponseLostError,
     OleriaUnreachableError,
 )
 
@@ -27,7 +27,7 @@ def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaOutageErr
     :param url: where the request went; only its host is named.
     :param arrived: whether the request may have reached the other side.
     """
-    kind = OleriaAnswerLostError if arrived else OleriaUnreachableError
+    kind = OleriaResponseLostError if arrived else OleriaUnreachableError
     return kind(f"{urlsplit(url).netloc}: {_how(list(_causes(problem)), arrived=arrived)}")
 
 

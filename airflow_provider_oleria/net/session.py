@@ -19,7 +19,7 @@ from airflow_provider_oleria.net.redaction import guard_library_logs
 _CHUNK = 64 * 1024
 
 
-class BoundedSession(OAuth2Session):
+class SafeSession(OAuth2Session):
     """An ``OAuth2Session`` for client credentials whose calls end, one way or the other.
 
     A redirect is returned as it is: following it would carry the token, or the client secret, to another host.
@@ -33,7 +33,7 @@ class BoundedSession(OAuth2Session):
         super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
         self.settings = settings
         for url in (settings.api_url, settings.auth_url):
-            if (face := secure_face(url)) != url:
+            if (face := oauthlib_url(url)) != url:
                 self.mount(f"https://{urlsplit(face).netloc}/", _LoopbackAdapter())
 
     # The two bases already disagree on the signature; everything but the URL goes through.
@@ -43,7 +43,7 @@ class BoundedSession(OAuth2Session):
         """Send one request and read the whole answer.
 
         :raises OleriaUnreachableError: the request surely did not arrive.
-        :raises OleriaAnswerLostError: it may have arrived, but no whole answer came in time.
+        :raises OleriaResponseLostError: it may have arrived, but no whole answer came in time.
         """
         settings = self.settings
         streamed = kwargs.get("stream")
@@ -64,11 +64,11 @@ class BoundedSession(OAuth2Session):
         raise problem
 
     def _face(self, url: str) -> str:
-        face = secure_face(url)
+        face = oauthlib_url(url)
         return face if isinstance(self.get_adapter(face), _LoopbackAdapter) else url
 
 
-def secure_face(url: str) -> str:
+def oauthlib_url(url: str) -> str:
     """How a loopback http URL is shown to oauthlib, which wants https everywhere unless an environment variable
     switches that off for the whole process. :class:`_LoopbackAdapter` sends it as what it is.
     """

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def harmless(what: str) -> Iterator[None]:
+def best_effort(what: str) -> Iterator[None]:
     """Go on when something beside the export fails, and say so.
 
     :param what: is done here.

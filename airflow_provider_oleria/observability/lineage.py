@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_oleria.observability.best_effort import harmless
+from airflow_provider_oleria.observability.best_effort import best_effort
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def collect(hook: BaseHook, *, read: str | None, written: str) -> None:
     :param read: URI of the data context, where it is known.
     :param written: URI of the file.
     """
-    with harmless("Collecting lineage"):
+    with best_effort("Collecting lineage"):
         from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
         from airflow_provider_oleria.compat import lineage_is_read

@@ -13,12 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.observability.best_effort import harmless
+from airflow_provider_oleria.observability.best_effort import best_effort
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from airflow_provider_oleria.api.protocol import Conversation
+    from airflow_provider_oleria.api.protocol import Flow
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ WAIT: Final = "oleria.wait"
 SAVE: Final = "oleria.save"
 """The steps of an export. Each has ``.succeeded`` and ``.failed`` (counters), ``.duration`` (timer), and a span."""
 
-REATTACHED: Final = "oleria.reattached"
+RESUMED: Final = "oleria.resumed"
 SAVED_BYTES: Final = "oleria.save.bytes"
 SAVED_ROWS: Final = "oleria.save.rows"
 TOKEN_MINTED: Final = "oleria.token.minted"  # noqa: S105  # no password
@@ -41,7 +41,7 @@ def count(name: str, by: int = 1, **tags: str) -> None:
     :param by: how many.
     :param tags: for a backend that has tags; others get the bare name.
     """
-    with harmless("Counting a metric"):
+    with best_effort("Counting a metric"):
         from airflow.providers.common.compat.sdk import Stats
 
         Stats.incr(name, by, tags=tags)
@@ -76,13 +76,13 @@ def step(name: str, oleria_conn_id: str, **about: str) -> Iterator[Span]:
     _take(f"{name}.duration", time.monotonic() - started, oleria_conn_id=oleria_conn_id)
 
 
-def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> Conversation[T]:
+def count_rate_limits(conversation: Flow[T], oleria_conn_id: str) -> Flow[T]:
     """The same conversation; whenever the API has answered 429, that is counted.
 
     :param conversation: what is said to the API.
     :param oleria_conn_id: the Connection it is said with: a tag of the metric.
     """
-    from airflow_provider_oleria.api.protocol import Pause
+    from airflow_provider_oleria.api.protocol import Sleep
 
     go_on: Any = conversation.send
     answer: Any = None
@@ -91,7 +91,7 @@ def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> C
             step = go_on(answer)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
-        if isinstance(step, Pause) and step.for_all:
+        if isinstance(step, Sleep) and step.for_all:
             count(RATE_LIMITED, oleria_conn_id=oleria_conn_id)
         try:
             go_on, answer = conversation.send, (yield step)
@@ -100,7 +100,7 @@ def rate_limits_counted(conversation: Conversation[T], oleria_conn_id: str) -> C
 
 
 def _take(name: str, seconds: float, **tags: str) -> None:
-    with harmless("Taking a time"):
+    with best_effort("Taking a time"):
         from airflow.providers.common.compat.sdk import Stats
 
         # As a timedelta: Airflow's versions do not agree on the unit of a number.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_oleria.observability.best_effort import harmless
+from airflow_provider_oleria.observability.best_effort import best_effort
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     result = saved.as_dict()
     extra: dict[str, Any] = {key: result[key] for key in _EXTRA if key in result}
     for outlet in outlets:
-        with harmless(f"Describing {outlet!r}"):
+        with best_effort(f"Describing {outlet!r}"):
             if isinstance(outlet, AssetAlias):
                 uri = Location.of(saved.path).uri
                 context["outlet_events"][outlet].add(Asset(uri), extra=extra)

@@ -14,32 +14,32 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_oleria.api.polling import PollPlan, check_seconds
+from airflow_provider_oleria.api.polling import PollSchedule, check_seconds
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import (
     DataContext,
-    DownloadRequest,
+    Download,
     DownloadStatus,
     SavedDownload,
     SaveOptions,
 )
 from airflow_provider_oleria.filters import checked_filters, checked_sorts, in_words, is_unrendered
-from airflow_provider_oleria.links.oleria import OleriaGuideLink, SavedFileLink
-from airflow_provider_oleria.tasks.deferral import failing_at_once, left_behind, trigger_timeout
+from airflow_provider_oleria.links.oleria import OleriaGuideLink, OleriaSavedFileLink
+from airflow_provider_oleria.tasks.deferral import abandoned_message, fail_without_retries, trigger_timeout
 from airflow_provider_oleria.transfer.formats import check_effect
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
 
     from airflow_provider_oleria.hooks.oleria import OleriaHook
-    from airflow_provider_oleria.tasks.durable import Memory, StartedExport
+    from airflow_provider_oleria.tasks.durable import ResumeRecord, StartedExport
 
 
 class _SavingOperator(BaseOperator):
     """What the two operators that save a file have in common."""
 
     ui_color = "#e6ecff"
-    operator_extra_links = (OleriaGuideLink(), SavedFileLink())
+    operator_extra_links = (OleriaGuideLink(), OleriaSavedFileLink())
 
     data_context: Any = None
     saved: SavedDownload | None = None
@@ -51,11 +51,11 @@ class _SavingOperator(BaseOperator):
         destination: str | ObjectStoragePath | None = None,
         min_rows: int | None = None,
         required_columns: Sequence[str] | None = None,
-        expected_columns: Sequence[str] | None = None,
+        exact_columns: Sequence[str] | None = None,
         column_types: Mapping[str, str] | None = None,
         compression: str = SaveOptions.compression,
         row_group_size: int = SaveOptions.row_group_size,
-        parts: int = SaveOptions.parts,
+        max_concurrency: int = SaveOptions.max_concurrency,
         part_size: int = SaveOptions.part_size,
         multiple_outputs: bool = True,
         **kwargs: Any,
@@ -67,11 +67,11 @@ class _SavingOperator(BaseOperator):
         self.save_options = SaveOptions(
             min_rows=min_rows,
             required_columns=required_columns,
-            expected_columns=expected_columns,
+            exact_columns=exact_columns,
             column_types=column_types,
             compression=compression,
             row_group_size=row_group_size,
-            parts=parts,
+            max_concurrency=max_concurrency,
             part_size=part_size,
         )
         if isinstance(destination, str) and not destination.endswith("}}"):
@@ -93,7 +93,7 @@ class _SavingOperator(BaseOperator):
     def _working(self) -> Iterator[None]:
         self._at_work = True
         try:
-            with failing_at_once():
+            with fail_without_retries():
                 yield
         finally:
             self._at_work = False
@@ -145,16 +145,16 @@ class OleriaDownloadOperator(_SavingOperator):
     :param durable: remember the download id in Airflow's task state store (Airflow 3.3 and newer; elsewhere every
         try starts a new export). A remembered export that failed, is gone, or was asked for with other arguments or
         credentials is not gone on with.
-    :param reattach_window: how old a remembered export may be, in seconds; an older one is replaced by a new one.
+    :param resume_window: how old a remembered export may be, in seconds; an older one is replaced by a new one.
         Set to ``timeout``, a retry after a timeout starts a new export.
     :param min_rows: gate: rows the export must have at least, the header not counted.
     :param required_columns: gate: columns it must have, among others, in any order.
-    :param expected_columns: gate: its exact header.
+    :param exact_columns: gate: its exact header.
     :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings.
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
     :param row_group_size: rows of a row group of a ``.parquet``.
-    :param parts: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
-    :param part_size: bytes of each part. ``parts`` times ``part_size`` is what a transfer holds in memory.
+    :param max_concurrency: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
+    :param part_size: bytes of each part. ``max_concurrency`` times ``part_size`` is what a transfer holds in memory.
     """
 
     template_fields: Sequence[str] = ("data_context", "oleria_conn_id", "filter_by", "sort_by", "destination")
@@ -172,7 +172,7 @@ class OleriaDownloadOperator(_SavingOperator):
         max_poll_interval: float = 60,
         timeout: float = 3600,
         durable: bool = True,
-        reattach_window: float = 24 * 3600,
+        resume_window: float = 24 * 3600,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -185,15 +185,15 @@ class OleriaDownloadOperator(_SavingOperator):
         self.max_poll_interval = max_poll_interval
         self.timeout = timeout
         self.durable = durable
-        self.reattach_window = reattach_window
-        self._known: DownloadRequest | None = None
+        self.resume_window = resume_window
+        self._known: Download | None = None
         if self.destination is not None and not wait_for_completion:
             raise ValueError("destination needs wait_for_completion: only a completed export can be saved")
         if not is_unrendered(data_context):
             DataContext.warn_if_unknown(data_context)
         checked_filters(filter_by)
         checked_sorts(sort_by)
-        PollPlan(poll_interval, max_poll_interval)  # which checks them
+        PollSchedule(poll_interval, max_poll_interval)  # which checks them
         check_seconds("timeout", timeout)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -204,11 +204,13 @@ class OleriaDownloadOperator(_SavingOperator):
             export = self._export(self._memory(context))
             self._known = export.request
             if not self.wait_for_completion:
-                return self._delivered(context, self._result(export.request.id, export.request.status))
+                return self._delivered(
+                    context, self._result(export.request.download_id, export.request.status)
+                )
             with self._memory(context).while_useful():
                 if export.request.status is not DownloadStatus.COMPLETED:
                     self._wait(export)
-                return self._finish(context, export.request.id, export.created_at)
+                return self._finish(context, export.request.download_id, export.created_at)
 
     def execute_complete(
         self, context: Context, event: Any, created_at: float | None = None
@@ -226,34 +228,34 @@ class OleriaDownloadOperator(_SavingOperator):
     def on_kill(self) -> None:
         """Log what is known, and end the work."""
         if self._known is not None:
-            self.log.warning("%s.", left_behind(self._known.id, self._known.status))
+            self.log.warning("%s.", abandoned_message(self._known.download_id, self._known.status))
         super().on_kill()
 
-    def _memory(self, context: Context) -> Memory:
-        from airflow_provider_oleria.tasks.durable import Memory
+    def _memory(self, context: Context) -> ResumeRecord:
+        from airflow_provider_oleria.tasks.durable import ResumeRecord
 
-        return Memory(context.get("task_state_store") if self.durable else None)
+        return ResumeRecord(context.get("task_state_store") if self.durable else None)
 
-    def _export(self, memory: Memory) -> StartedExport:
-        from airflow_provider_oleria.api.protocol import export_body
+    def _export(self, memory: ResumeRecord) -> StartedExport:
+        from airflow_provider_oleria.api.protocol import build_download_body
         from airflow_provider_oleria.observability import metrics
         from airflow_provider_oleria.tasks.durable import fingerprint
 
         what = self.data_context, self.filter_by, self.sort_by
-        mark = fingerprint(self.hook.account, export_body(*what))
-        found = memory.recall(mark, self.reattach_window, self.hook.get_download)
+        mark = fingerprint(self.hook.account, build_download_body(*what))
+        found = memory.recall(mark, self.resume_window, self.hook.get_download)
         if found:
-            metrics.count(metrics.REATTACHED, oleria_conn_id=self.oleria_conn_id)
+            metrics.count(metrics.RESUMED, oleria_conn_id=self.oleria_conn_id)
             return found
         return memory.keep(self.hook.create_download(*what), mark)
 
     def _wait(self, export: StartedExport) -> None:
-        download_id, deadline = export.request.id, export.created_at + self.timeout
+        download_id, deadline = export.request.download_id, export.created_at + self.timeout
         limits: dict[str, Any] = {
             "poll_interval": self.poll_interval,
             "max_poll_interval": self.max_poll_interval,
             "deadline": deadline,
-            "waiting_since": export.created_at,
+            "started_at": export.created_at,
         }
         # Past the deadline one question is all there is to ask, which is no reason to defer.
         if self.deferrable and time.time() < deadline:
@@ -268,7 +270,7 @@ class OleriaDownloadOperator(_SavingOperator):
         self.hook.wait_for_download(download_id, **limits)
 
     def _finish(self, context: Context, download_id: str, created_at: float | None) -> dict[str, Any]:
-        self._known = DownloadRequest(download_id, DownloadStatus.COMPLETED)
+        self._known = Download(download_id, DownloadStatus.COMPLETED)
         self.log.info(
             "The export of %s%s is complete%s.",
             self.data_context,
@@ -296,8 +298,8 @@ class OleriaSaveDownloadOperator(_SavingOperator):
     :param destination: where the CSV is to stand: anything ``ObjectStoragePath`` takes. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
 
-    ``min_rows``, ``required_columns``, ``expected_columns``, ``column_types``, ``compression``, ``row_group_size``,
-    ``parts`` and ``part_size`` as there.
+    ``min_rows``, ``required_columns``, ``exact_columns``, ``column_types``, ``compression``, ``row_group_size``,
+    ``max_concurrency`` and ``part_size`` as there.
     """
 
     template_fields: Sequence[str] = ("download_id", "destination", "oleria_conn_id")

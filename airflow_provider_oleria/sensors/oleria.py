@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaTimeoutError
-from airflow_provider_oleria.tasks.deferral import failing_at_once, trigger_timeout
+from airflow_provider_oleria.tasks.deferral import fail_without_retries, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -59,7 +59,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait here, or ask once and hand over to the triggerer."""
-        with failing_at_once():
+        with fail_without_retries():
             if not self.deferrable:
                 return self._wait_here(context)
             if not self.poke(context):
@@ -104,7 +104,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
                 raise AirflowSensorTimeout(
                     f"download {self.download_id}: the triggerer did not get to wait for it in time"
                 )
-            with failing_at_once():
+            with fail_without_retries():
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout as problem:
             if self.soft_fail or self.never_fail:
@@ -135,7 +135,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 max_poll_interval=longest,
                 deadline=deadline,
-                waiting_since=now,
+                started_at=now,
             ),
             method_name="execute_complete",
             timeout=trigger_timeout(deadline),

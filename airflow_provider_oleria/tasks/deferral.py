@@ -22,7 +22,7 @@ def trigger_timeout(deadline: float) -> timedelta:
     return timedelta(seconds=deadline - time.time()) + TRIGGER_GRACE
 
 
-def left_behind(download_id: str, status: str) -> str:
+def abandoned_message(download_id: str, status: str) -> str:
     """What there is to say when a wait is ended from outside."""
     return (
         f"Download {download_id} (last known status: {status}) is not waited for any longer. It goes on at Oleria, "
@@ -31,7 +31,7 @@ def left_behind(download_id: str, status: str) -> str:
 
 
 @contextmanager
-def failing_at_once() -> Iterator[None]:
+def fail_without_retries() -> Iterator[None]:
     """Fail the task without using up its retries where a retry could not help."""
     try:
         yield

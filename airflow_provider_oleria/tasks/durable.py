@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
-from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
+from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
+    OleriaCheckError,
+    OleriaDownloadGoneError,
     OleriaFormatError,
-    OleriaGateError,
-    OleriaGoneError,
     OleriaNotFoundError,
 )
 
@@ -40,7 +40,7 @@ class StartedExport(NamedTuple):
     :param created_at: when the API accepted it, in epoch seconds.
     """
 
-    request: DownloadRequest
+    request: Download
     created_at: float
 
 
@@ -53,7 +53,7 @@ def fingerprint(account: tuple[str, str], body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([account, body], sort_keys=True).encode()).hexdigest()
 
 
-class Memory:
+class ResumeRecord:
     """The one export of a task run.
 
     :param store: where it is kept; ``None`` where there is no such thing (before Airflow 3.3), or it is not wanted:
@@ -64,26 +64,29 @@ class Memory:
         self._store = store
         self._clock = clock
 
-    def keep(self, request: DownloadRequest, fingerprint: str) -> StartedExport:
+    def keep(self, request: Download, fingerprint: str) -> StartedExport:
         """Remember an export that was started just now."""
         created_at = self._clock()
         if self._store is not None:
             try:
                 self._store.set(
-                    KEY, {"download_id": request.id, "fingerprint": fingerprint, "created_at": created_at}
+                    KEY,
+                    {
+                        "download_id": request.download_id,
+                        "fingerprint": fingerprint,
+                        "created_at": created_at,
+                    },
                 )
             except Exception:
                 # To fail here would start a second export for certain; to go on does so only if this try fails.
                 log.warning(
                     "Airflow did not store download id %s: another try would start another export.",
-                    request.id,
+                    request.download_id,
                     exc_info=True,
                 )
         return StartedExport(request, created_at)
 
-    def recall(
-        self, fingerprint: str, window: float, ask: Callable[[str], DownloadRequest]
-    ) -> StartedExport | None:
+    def recall(self, fingerprint: str, window: float, ask: Callable[[str], Download]) -> StartedExport | None:
         """The export an earlier try has started, if it is the one wanted now and still good for it.
 
         :param fingerprint: of what is wanted now.
@@ -103,7 +106,7 @@ class Memory:
             if stored != fingerprint:
                 raise _Useless("it is not the export this task asks for now")
             if age >= window:
-                raise _Useless(f"it was started {age:.0f} s ago, reattach_window is {window:.0f} s")
+                raise _Useless(f"it was started {age:.0f} s ago, resume_window is {window:.0f} s")
             request = _alive(known, ask)
         except _Useless as why:
             log.info(
@@ -120,15 +123,15 @@ class Memory:
     def while_useful(self) -> Iterator[None]:
         """Wait for the export and save it herein: where nothing can be made of this one, the next try starts another.
 
-        :raises OleriaGoneError: Oleria does not know it.
+        :raises OleriaDownloadGoneError: Oleria does not know it.
         """
         try:
             yield
         except OleriaNotFoundError as problem:
-            raise OleriaGoneError(
+            raise OleriaDownloadGoneError(
                 f"{problem}. The task had started this export: another try starts a new one, unless it is found again"
             ) from problem
-        except (OleriaGateError, OleriaFormatError):
+        except (OleriaCheckError, OleriaFormatError):
             # It will never be anything else; to go on with it would be to fail for as long as it is remembered.
             log.info("This export is of no use to the task: cleared, it starts a new one.")
             self.forget()
@@ -144,7 +147,7 @@ class _Useless(Exception):
     """Why an export cannot be gone on with."""
 
 
-def _alive(download_id: str, ask: Callable[[str], DownloadRequest]) -> DownloadRequest:
+def _alive(download_id: str, ask: Callable[[str], Download]) -> Download:
     try:
         request = ask(download_id)
     except OleriaNotFoundError:

@@ -11,7 +11,7 @@ _DEPTH: Final = 4
 """Chunks that may wait: enough to even out, few enough to keep memory constant."""
 
 
-class Aside:
+class BackgroundConsumer:
     """Feeds chunks, in order, to a function in a thread of its own. A context manager.
 
     :param consume: called with each chunk.

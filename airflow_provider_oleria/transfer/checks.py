@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.exceptions import OleriaGateError
+from airflow_provider_oleria.exceptions import OleriaCheckError
 from airflow_provider_oleria.transfer.header import Header
 
 
-class Gates:
+class Checks:
     """Checks a CSV on its way: its header as soon as that is complete, its number of rows at the end.
 
-    Each check raises :class:`OleriaGateError`, naming the gate, what was expected and what was found.
+    Each check raises :class:`OleriaCheckError`, naming the gate, what was expected and what was found.
 
-    :param options: ``min_rows``, ``required_columns`` and ``expected_columns`` are the gates.
+    :param options: ``min_rows``, ``required_columns`` and ``exact_columns`` are the gates.
     """
 
     def __init__(self, options: SaveOptions) -> None:
@@ -34,15 +34,15 @@ class Gates:
 
     def _check_header(self) -> None:
         columns = self.header.columns
-        required, expected = self._options.required_columns, self._options.expected_columns
+        required, expected = self._options.required_columns, self._options.exact_columns
         found = ", ".join(columns) or "no columns"
         if not set(required or ()) <= set(columns):
             raise _closed("required_columns", ", ".join(required or ()), found)
         if expected is not None and tuple(expected) != columns:
-            raise _closed("expected_columns", ", ".join(expected), found)
+            raise _closed("exact_columns", ", ".join(expected), found)
 
 
-def _closed(gate: str, expected: str, found: str) -> OleriaGateError:
-    return OleriaGateError(
+def _closed(gate: str, expected: str, found: str) -> OleriaCheckError:
+    return OleriaCheckError(
         f"{gate}: expected {expected}; found {found}. What stood at the destination still does"
     )

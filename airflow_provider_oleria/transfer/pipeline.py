@@ -13,8 +13,8 @@ from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import Column, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaObjectChangedError
 from airflow_provider_oleria.net.redaction import guard_library_logs
-from airflow_provider_oleria.transfer.background import Aside
-from airflow_provider_oleria.transfer.checks import Gates
+from airflow_provider_oleria.transfer.background import BackgroundConsumer
+from airflow_provider_oleria.transfer.checks import Checks
 from airflow_provider_oleria.transfer.content_encoding import decoded
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
 from airflow_provider_oleria.transfer.destination import check_writable, publication, resolved
@@ -51,9 +51,9 @@ def transfer(
     :param destination: where the file is to stand.
     :param settings: for the limits and certificates.
     :param options: how to fetch and what to ask of the file.
-    :raises OleriaGivenUpError: it did not arrive whole, however often it was tried.
+    :raises OleriaRetriesExhaustedError: it did not arrive whole, however often it was tried.
     :raises OleriaObjectChangedError: it was replaced in the store each time it was fetched.
-    :raises OleriaGateError: it is whole, but not as asked for.
+    :raises OleriaCheckError: it is whole, but not as asked for.
     """
     guard_library_logs()
     try:
@@ -68,11 +68,11 @@ def _transfer(
 ) -> Transferred:
     with ExitStack() as stack:
         source = stack.enter_context(
-            Source(fresh_url, settings, parts=options.parts, part_size=options.part_size)
+            Source(fresh_url, settings, max_concurrency=options.max_concurrency, part_size=options.part_size)
         )
         file = stack.enter_context(publication(destination, source.size or 0))
         received, written = _Digest(), _Digest()
-        records, gates = RecordCounter(), Gates(options)
+        records, gates = RecordCounter(), Checks(options)
         converted = converts(str(destination))
 
         def examine(chunk: bytes) -> None:
@@ -86,7 +86,7 @@ def _transfer(
 
         writer = writer_for(str(destination), write, options)
         stack.callback(writer.abort)
-        beside = stack.enter_context(Aside(examine))
+        beside = stack.enter_context(BackgroundConsumer(examine))
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
             gates.add(chunk)
             beside.add(chunk)

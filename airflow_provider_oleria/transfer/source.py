@@ -30,15 +30,15 @@ class Source:
 
     :param fresh_url: asks the API for a presigned URL; asked again, once, when one has expired.
     :param settings: for limits and certificates.
-    :param parts: how many ranges may be in flight; with 1 the object comes in one stream.
+    :param max_concurrency: how many ranges may be in flight; with 1 the object comes in one stream.
     :param part_size: bytes of each range.
     """
 
     def __init__(
-        self, fresh_url: Callable[[], str], settings: Settings, *, parts: int, part_size: int
+        self, fresh_url: Callable[[], str], settings: Settings, *, max_concurrency: int, part_size: int
     ) -> None:
-        self._object = StoredObject(fresh_url, settings, connections=parts)
-        self._parts = parts
+        self._object = StoredObject(fresh_url, settings, connections=max_concurrency)
+        self._max_concurrency = max_concurrency
         self._part_size = part_size
         self._reading: Generator[bytes, None, None]
 
@@ -68,14 +68,14 @@ class Source:
         """The object's bytes as they are stored.
 
         :raises OleriaObjectChangedError: it was replaced meanwhile: what came so far is of no use.
-        :raises OleriaGivenUpError: it cannot be had, however often it was tried.
+        :raises OleriaRetriesExhaustedError: it cannot be had, however often it was tried.
         """
         if self.size is not None and self._may_come_in_parts(self.size):
             self._reading = self._widened(self._reading, self.size)
         return self._reading
 
     def _may_come_in_parts(self, size: int) -> bool:
-        return self._object.serves_ranges and self._parts > 1 and size > 2 * self._part_size
+        return self._object.serves_ranges and self._max_concurrency > 1 and size > 2 * self._part_size
 
     def _widened(self, stream: Generator[bytes, None, None], size: int) -> Generator[bytes, None, None]:
         """``stream`` while it is fast, and what is left of the object in parts once it is not."""
@@ -99,10 +99,10 @@ class Source:
     def _in_parts(self, at: int, size: int, answer: requests.Response) -> Generator[bytes, None, None]:
         # As many buffers as parts in flight, used over and over: what is held is never more, however slow the
         # destination is. Not on the heap, which would scatter and keep it.
-        buffers = deque(mmap(-1, self._part_size) for _ in range(self._parts))
+        buffers = deque(mmap(-1, self._part_size) for _ in range(self._max_concurrency))
         starts = iter(range(at, size, self._part_size))
         pending: deque[Future[mmap]] = deque()
-        pool = ThreadPoolExecutor(self._parts, thread_name_prefix="oleria-part")
+        pool = ThreadPoolExecutor(self._max_concurrency, thread_name_prefix="oleria-part")
 
         def submit_next(answer: requests.Response | None = None) -> None:
             if (start := next(starts, None)) is not None:
@@ -111,7 +111,7 @@ class Source:
 
         try:
             submit_next(answer)
-            for _ in range(1, self._parts):
+            for _ in range(1, self._max_concurrency):
                 submit_next()
             while pending:
                 part = pending.popleft().result()

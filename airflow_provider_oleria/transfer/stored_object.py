@@ -23,7 +23,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
-from airflow_provider_oleria.net.backoff import Patience
+from airflow_provider_oleria.net.backoff import RetryBudget
 from airflow_provider_oleria.net.failures import fault, request_fault
 from airflow_provider_oleria.transfer.presigned import Link, PresignedUrl, refusal
 
@@ -60,7 +60,7 @@ class StoredObject:
     def open(self) -> requests.Response:
         """One plain GET of the whole.
 
-        :raises OleriaGivenUpError: it cannot be had, however often it was tried.
+        :raises OleriaRetriesExhaustedError: it cannot be had, however often it was tried.
         """
         answer = self.answer(0, None)
         headers = answer.headers
@@ -84,7 +84,7 @@ class StoredObject:
         """The store's answer to a request for the bytes from ``start`` to before ``end``.
 
         :raises OleriaObjectChangedError: the object is another one.
-        :raises OleriaGivenUpError: there is none, however often it was tried.
+        :raises OleriaRetriesExhaustedError: there is none, however often it was tried.
         """
         attempts = _Attempts(self.given_up)
         while True:
@@ -101,7 +101,7 @@ class StoredObject:
         :param response: an answer that begins at ``start``, where there is one already.
         :param at_most: bytes to read at a time.
         :raises OleriaObjectChangedError: the object is another one, or cannot be told from another.
-        :raises OleriaGivenUpError: the rest cannot be had, however often it was tried.
+        :raises OleriaRetriesExhaustedError: the rest cannot be had, however often it was tried.
         """
         at, attempts = start, _Attempts(self.given_up)
         while True:
@@ -189,18 +189,18 @@ class _Attempts:
         self.progressed()
 
     def progressed(self) -> None:
-        self._patience = Patience()
+        self._patience = RetryBudget()
         self._renewed = False
 
     def failed(self, problem: OleriaOutageError, where: str) -> None:
         """Return when it is time for the next attempt.
 
-        :raises OleriaGivenUpError: there is no use in another one.
+        :raises OleriaRetriesExhaustedError: there is no use in another one.
         """
         if isinstance(problem, OleriaUrlExpiredError) and not self._renewed:
             self._renewed = True
             return
-        pause = self._patience.pause_after(problem)
+        pause = self._patience.next_delay(problem)
         log.warning("The transfer broke %s: %s. Taking it up there in %.1f s.", where, problem, pause)
         if self._stop.wait(pause):
             raise problem

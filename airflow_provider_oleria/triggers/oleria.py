@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_oleria import exceptions
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.tasks.deferral import left_behind
+from airflow_provider_oleria.tasks.deferral import abandoned_message
 
 
 class OleriaDownloadTrigger(BaseTrigger):
@@ -23,7 +23,7 @@ class OleriaDownloadTrigger(BaseTrigger):
     :param poll_interval: shortest pause between two questions, in seconds.
     :param max_poll_interval: longest pause, in seconds.
     :param deadline: when to give up, in epoch seconds; ``None`` for never.
-    :param waiting_since: when the export was started, in epoch seconds, so that a triggerer that is restarted asks no
+    :param started_at: when the export was started, in epoch seconds, so that a triggerer that is restarted asks no
         oftener than the one before; ``None``, as in the row of an earlier version, for now.
     """
 
@@ -34,7 +34,7 @@ class OleriaDownloadTrigger(BaseTrigger):
         poll_interval: float = 5,
         max_poll_interval: float = 60,
         deadline: float | None = None,
-        waiting_since: float | None = None,
+        started_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow leaves it untyped
         self.download_id = download_id
@@ -42,7 +42,7 @@ class OleriaDownloadTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.max_poll_interval = max_poll_interval
         self.deadline = deadline
-        self.waiting_since = waiting_since
+        self.started_at = started_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The trigger's row: its class path and arguments."""
@@ -54,7 +54,7 @@ class OleriaDownloadTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "max_poll_interval": self.max_poll_interval,
                 "deadline": self.deadline,
-                "waiting_since": self.waiting_since,
+                "started_at": self.started_at,
             },
         )
 
@@ -67,7 +67,7 @@ class OleriaDownloadTrigger(BaseTrigger):
                 poll_interval=self.poll_interval,
                 max_poll_interval=self.max_poll_interval,
                 deadline=self.deadline,
-                waiting_since=self.waiting_since,
+                started_at=self.started_at,
             )
         except exceptions.OleriaError as problem:
             event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
@@ -78,7 +78,7 @@ class OleriaDownloadTrigger(BaseTrigger):
 
         A mere cancellation means nothing: every triggerer that is restarted cancels its triggers.
         """
-        self.log.warning("%s.", left_behind(self.download_id, DownloadStatus.ACCEPTED))
+        self.log.warning("%s.", abandoned_message(self.download_id, DownloadStatus.ACCEPTED))
 
 
 def completed_download(event: object) -> str:

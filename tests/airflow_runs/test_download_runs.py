@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
@@ -168,14 +169,14 @@ def test_the_hook_in_a_task(run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: 
         def export() -> dict[str, Any]:
             hook = OleriaHook()
             download = hook.create_download(DataContext.OLERIA_USERS)
-            hook.wait_for_download(download.id, poll_interval=0.05)
-            return hook.save_download(download.id, f"file://{tmp_path}/users.csv").as_dict()
+            hook.wait_for_download(download.download_id, poll_interval=0.05)
+            return hook.save_download(download.download_id, f"file://{tmp_path}/users.csv").as_dict()
 
         @task
         def careless() -> Any:
             hook = OleriaHook()
             download = hook.create_download(DataContext.OLERIA_USERS)
-            return hook.wait_for_download(download.id, poll_interval=0.05)
+            return hook.wait_for_download(download.download_id, poll_interval=0.05)
 
         export()
         careless()

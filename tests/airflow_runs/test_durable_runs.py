@@ -153,7 +153,7 @@ def test_an_export_that_did_not_pass_a_gate_is_replaced_when_the_task_is_cleared
     ("changed", "why"),
     [
         ({"data_context": "employees"}, "it is not the export this task asks for now"),
-        ({"reattach_window": 0}, "reattach_window is 0 s"),
+        ({"resume_window": 0}, "resume_window is 0 s"),
     ],
     ids=["other request", "too old"],
 )
@@ -301,7 +301,7 @@ def test_a_retry_after_a_timeout_starts_anew_where_reattach_window_says_so(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     oleria_sandbox.settings.export_seconds = 3600
-    run_dag(export_dag(tmp_path, timeout=0.2, reattach_window=0.2, retries=1))
+    run_dag(export_dag(tmp_path, timeout=0.2, resume_window=0.2, retries=1))
 
     assert len(created(oleria_sandbox)) == 2
 

@@ -232,7 +232,7 @@ def test_soft_fail_skips_on_timeout_only(
     with new_dag("soft_fail") as dag:
         OleriaDownloadSensor(
             task_id="wait",
-            download_id=created.id,
+            download_id=created.download_id,
             poke_interval=0.2,
             timeout=1.5,
             soft_fail=True,
@@ -244,7 +244,7 @@ def test_soft_fail_skips_on_timeout_only(
     assert run.states == {"wait": state}
     assert run.tries["wait"] == 1
     assert says in run.log
-    assert (created.id in run.log) or trouble == "wrong secret"
+    assert (created.download_id in run.log) or trouble == "wrong secret"
 
 
 def test_the_sweep_for_secrets_finds_one(oleria_sandbox: Sandbox) -> None:

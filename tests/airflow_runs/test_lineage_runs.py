@@ -39,8 +39,8 @@ def lineage():
     def in_a_task():
         hook = OleriaHook()
         download = hook.create_download("employees")
-        hook.wait_for_download(download.id, poll_interval=0.05)
-        hook.save_download(download.id, "file://{folder}/employees.csv")
+        hook.wait_for_download(download.download_id, poll_interval=0.05)
+        hook.save_download(download.download_id, "file://{folder}/employees.csv")
 
     in_a_task()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-from airflow_provider_oleria.downloads import DataContext, Filter, Sort
+from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from tests.servers.s3 import Bucket
 
@@ -81,7 +82,7 @@ def test_the_buttons_of_a_task_lead_to_the_guide_and_to_the_saved_file(
 def buttons(dag: DAG, run: Run, task_id: str) -> list[str]:
     """Where they lead: stored by Airflow 3 when the task has ended, asked for by the webserver of 2.11."""
     if AIRFLOW_V_3_0_PLUS:
-        return [run.xcom(task_id, f"_link_{link}") for link in ("OleriaGuideLink", "SavedFileLink")]
+        return [run.xcom(task_id, f"_link_{link}") for link in ("OleriaGuideLink", "OleriaSavedFileLink")]
     from airflow.models.taskinstancekey import TaskInstanceKey
     from airflow.serialization.serialized_objects import SerializedDAG
 

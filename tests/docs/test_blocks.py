@@ -27,7 +27,8 @@ from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, dag, task
 
-from airflow_provider_oleria.downloads import DataContext, Filter, SaveOptions, Sort
+from airflow_provider_oleria.downloads import DataContext, SaveOptions
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
@@ -97,7 +98,7 @@ def test_the_tests_pass(here: Callable[[Block], str], tmp_path: Path) -> None:
     tests = [block for block in BLOCKS if block.is_test]
     files = {
         "dags/oleria_identities.py": next(block for block in BLOCKS if block.is_dag_file).code,
-        "conftest.py": "from airflow_provider_oleria.net import backoff\n\nbackoff.FIRST_PAUSE = 0.01\n",
+        "conftest.py": "from airflow_provider_oleria.net import backoff\n\nbackoff.INITIAL_BACKOFF = 0.01\n",
     }
     files |= {f"test_{block.page.stem}_{block.line}.py": here(block) for block in tests}
     for name, code in files.items():

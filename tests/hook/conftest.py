@@ -30,9 +30,9 @@ def ask(request: pytest.FixtureRequest, oleria_sandbox: Sandbox) -> Ask:
 def download_id(oleria_sandbox: Sandbox) -> str:
     oleria_sandbox.settings.export_seconds = 0
     created = OleriaHook().create_download(DataContext.IDENTITIES)
-    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
+    OleriaHook().wait_for_download(created.download_id, poll_interval=0.01)
     oleria_sandbox.reset()
-    return created.id
+    return created.download_id
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
 
 # About 800 KB, fetched in parts of 64 KiB: as many ranges as a file of 100 MB has otherwise.
-ROWS, PARTS = 5_000, SaveOptions(parts=4, part_size=64 * 1024)
-ONE_STREAM = SaveOptions(parts=1)
+ROWS, PARTS = 5_000, SaveOptions(max_concurrency=4, part_size=64 * 1024)
+ONE_STREAM = SaveOptions(max_concurrency=1)
 
 either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts", "one stream"])
 
@@ -20,9 +20,9 @@ either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts
 def make(sandbox: Sandbox) -> str:
     hook = OleriaHook()
     created = hook.create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
-    hook.wait_for_download(created.id, poll_interval=0.01)
+    hook.wait_for_download(created.download_id, poll_interval=0.01)
     sandbox.reset()
-    return created.id
+    return created.download_id
 
 
 def save(download_id: str, destination: Path, options: SaveOptions = PARTS) -> None:

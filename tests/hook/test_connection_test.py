@@ -60,7 +60,7 @@ def test_what_works_works(oleria_sandbox: Sandbox) -> None:
 
 def test_the_token_is_minted_anew_and_leaves_the_one_in_use_alone(oleria_sandbox: Sandbox) -> None:
     hook = OleriaHook()
-    in_use = hook.create_download("risks").id
+    in_use = hook.create_download("risks").download_id
     oleria_sandbox.fail(Fault(kind="token", status=401, body='{"error": "invalid_client"}'))
 
     assert "401 invalid_client: client_id or client_secret is wrong" in says()

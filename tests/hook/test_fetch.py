@@ -12,8 +12,8 @@ import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
-    OleriaGivenUpError,
     OleriaObjectChangedError,
+    OleriaRetriesExhaustedError,
     OleriaTransferError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
@@ -38,7 +38,7 @@ def test_a_large_file_comes_in_parts_each_once_from_where_the_first_connection_s
     whole, *parts = ranges(oleria_sandbox)
     stretches = sorted(tuple(map(int, re.findall(r"\d+", part or ""))) for part in parts)
     assert whole is None
-    assert len(parts) >= PARTS.parts
+    assert len(parts) >= PARTS.max_concurrency
     assert 0 < stretches[0][0] < PARTS.part_size
     assert all(last + 1 == first for (_, last), (first, _) in pairwise(stretches))
     assert stretches[-1][1] == oleria_sandbox.expected(large_download).size_bytes - 1
@@ -146,7 +146,9 @@ def test_a_url_that_is_never_accepted_is_given_up(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
     oleria_sandbox.fail(Fault(kind="fetch", expired=True, times=None))
-    with pytest.raises(OleriaGivenUpError, match="403 AccessDenied: the presigned URL is not accepted"):
+    with pytest.raises(
+        OleriaRetriesExhaustedError, match="403 AccessDenied: the presigned URL is not accepted"
+    ):
         save(large_download, tmp_path / "out.csv")
 
     assert not list(tmp_path.iterdir())
@@ -199,7 +201,9 @@ def test_content_encoding_is_taken_off(
     large_download = make(oleria_sandbox)
     oleria_sandbox.fail(Fault(kind="fetch", cut=30_000))
     OleriaHook().save_download(
-        large_download, (tmp_path / "out.csv").as_uri(), SaveOptions(parts=options.parts, part_size=32_768)
+        large_download,
+        (tmp_path / "out.csv").as_uri(),
+        SaveOptions(max_concurrency=options.max_concurrency, part_size=32_768),
     )
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")

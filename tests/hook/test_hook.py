@@ -9,21 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_oleria.api.rate_limit import SPACING, gate
-from airflow_provider_oleria.downloads import DataContext, DownloadStatus, Filter, Sort
+from airflow_provider_oleria.api.rate_limit import RELEASE_INTERVAL, gate
+from airflow_provider_oleria.downloads import DataContext, DownloadStatus
 from airflow_provider_oleria.exceptions import (
-    OleriaAnswerLostError,
-    OleriaConnectionError,
+    OleriaConfigurationError,
+    OleriaDownloadNotReadyError,
     OleriaError,
     OleriaForbiddenError,
-    OleriaGivenUpError,
     OleriaInputError,
     OleriaNotFoundError,
-    OleriaNotReadyError,
     OleriaProtocolError,
     OleriaRequestError,
+    OleriaResponseLostError,
+    OleriaRetriesExhaustedError,
     OleriaUnavailableError,
 )
+from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
@@ -40,11 +41,11 @@ def test_create_wait_save(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
         sort_by=[Sort.desc("createdAt")],
     )
     assert created.status is DownloadStatus.ACCEPTED
-    done = hook.wait_for_download(created.id, poll_interval=0.05)
+    done = hook.wait_for_download(created.download_id, poll_interval=0.05)
     assert done.status is DownloadStatus.COMPLETED
-    saved = hook.save_download(created.id, f"file://{tmp_path}/out.csv")
+    saved = hook.save_download(created.download_id, f"file://{tmp_path}/out.csv")
 
-    expected = oleria_sandbox.expected(created.id)
+    expected = oleria_sandbox.expected(created.download_id)
     assert (saved.row_count, saved.size_bytes, saved.sha256) == (
         expected.row_count,
         expected.size_bytes,
@@ -80,8 +81,8 @@ GET_FAULTS: list[tuple[Fault, type[OleriaError], str, int]] = [
         "redirect",
         1,
     ),
-    (Fault(kind="get", status=500, times=None), OleriaGivenUpError, "500", 8),
-    (Fault(kind="get", drop=True, times=None), OleriaGivenUpError, "127.0.0.1.*connection broke", 8),
+    (Fault(kind="get", status=500, times=None), OleriaRetriesExhaustedError, "500", 8),
+    (Fault(kind="get", drop=True, times=None), OleriaRetriesExhaustedError, "127.0.0.1.*connection broke", 8),
 ]
 
 
@@ -120,7 +121,7 @@ def test_a_get_that_recovers(oleria_sandbox: Sandbox, download_id: str, ask: Ask
     oleria_sandbox.revoke_tokens()
     oleria_sandbox.fail(fault)
 
-    assert ask(download_id).id == download_id
+    assert ask(download_id).download_id == download_id
 
 
 def test_a_hanging_call_ends_at_the_read_limit(
@@ -131,7 +132,7 @@ def test_a_hanging_call_ends_at_the_read_limit(
         oleria_sandbox.connection_json().replace('"extra": {', '"extra": {"timeout": 0.2, '),
     )
     oleria_sandbox.fail(Fault(kind="get", hang=60, times=None))
-    hook_error = pytest.raises(OleriaGivenUpError, match="no answer came in time")
+    hook_error = pytest.raises(OleriaRetriesExhaustedError, match="no answer came in time")
     with hook_error:
         ask(download_id)
 
@@ -148,8 +149,8 @@ def test_nobody_listening_is_told_from_a_lost_answer(
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (Fault(kind="create", drop=True), OleriaAnswerLostError),
-        (Fault(kind="create", cut=3), OleriaAnswerLostError),
+        (Fault(kind="create", drop=True), OleriaResponseLostError),
+        (Fault(kind="create", cut=3), OleriaResponseLostError),
         (Fault(kind="create", status=500), OleriaUnavailableError),
         (Fault(kind="create", status=201, body="{}"), OleriaProtocolError),
     ],
@@ -168,7 +169,7 @@ def test_a_post_whose_answer_is_lost_is_not_repeated(
 def test_a_post_that_was_not_taken_is_repeated(oleria_sandbox: Sandbox, status: int) -> None:
     oleria_sandbox.fail(Fault(kind="create", status=status, times=2))
 
-    assert OleriaHook().create_download(DataContext.RISKS).id
+    assert OleriaHook().create_download(DataContext.RISKS).download_id
     assert oleria_sandbox.count("create") == 3
 
 
@@ -199,7 +200,7 @@ def test_one_429_holds_back_every_thread_and_loop_of_the_process(
     assert refused.status == 429
     assert [call.status for call in later] == [200] * 10
     assert all(call.time >= refused.time + 2 for call in later)
-    assert later[-1].time >= refused.time + 2 + 9 * SPACING
+    assert later[-1].time >= refused.time + 2 + 9 * RELEASE_INTERVAL
 
 
 def test_plain_http_is_refused_for_any_other_host(oleria_sandbox: Sandbox) -> None:
@@ -217,7 +218,7 @@ def test_a_missing_field_is_named_before_any_request(
     monkeypatch.setenv(
         "AIRFLOW_CONN_OLERIA_DEFAULT", '{"conn_type": "oleria", "host": "https://api.example"}'
     )
-    with pytest.raises(OleriaConnectionError, match=r"auth_url.*client_id.*client_secret"):
+    with pytest.raises(OleriaConfigurationError, match=r"auth_url.*client_id.*client_secret"):
         ask("some-id")
 
     assert not oleria_sandbox.calls
@@ -226,8 +227,8 @@ def test_a_missing_field_is_named_before_any_request(
 def test_saving_what_is_not_ready(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
     oleria_sandbox.settings.export_seconds = 60
     created = OleriaHook().create_download(DataContext.RISKS)
-    with pytest.raises(OleriaNotReadyError, match="accepted: wait for it"):
-        OleriaHook().save_download(created.id, f"file://{tmp_path}/out.csv")
+    with pytest.raises(OleriaDownloadNotReadyError, match="accepted: wait for it"):
+        OleriaHook().save_download(created.download_id, f"file://{tmp_path}/out.csv")
 
     assert not list(tmp_path.iterdir())
 

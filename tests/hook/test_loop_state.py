@@ -54,7 +54,7 @@ def export(oleria_sandbox: Sandbox) -> str:
     oleria_sandbox.settings.export_seconds = 3600
     created = OleriaHook().create_download(DataContext.IDENTITIES)
     oleria_sandbox.reset()
-    return created.id
+    return created.download_id
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -112,7 +112,7 @@ def test_a_burst_of_waits_shares_token_connections_and_one_reading(
     assert readings == ["oleria_default"]
     assert oleria_sandbox.count("token") == 1
     clients = {call.client for call in oleria_sandbox.calls if call.kind == "get"}
-    assert len(clients) <= loop_state.AT_ONCE
+    assert len(clients) <= loop_state.MAX_IN_FLIGHT
 
 
 def test_a_rotation_is_noticed_by_one_for_all(
@@ -195,7 +195,7 @@ def test_a_changed_connection_is_read_for_who_comes_later(
         await asked(oleria_sandbox, 1)
         await OleriaHook().aget_download(export)
         assert len(readings) == 1
-        monkeypatch.setattr(loop_state, "FRESH", 0.0)
+        monkeypatch.setattr(loop_state, "CONNECTION_TTL", 0.0)
         await OleriaHook().aget_download(export)
         assert len(readings) == 2
         oleria_sandbox.settings.export_seconds = 0
@@ -234,14 +234,14 @@ def test_a_broken_connection_fails_who_reads_it_and_nobody_else(
         broken = waits(export, 2, oleria_conn_id="broken")
         assert await asyncio.gather(*good) == [completed(export)] * 2
         for (event,) in await asyncio.gather(*broken):
-            assert event["error"] == "OleriaConnectionError"
+            assert event["error"] == "OleriaConfigurationError"
 
     run(main())
 
 
 def test_a_row_of_an_earlier_version_still_waits(oleria_sandbox: Sandbox, export: str) -> None:
     _, arguments = OleriaDownloadTrigger(export, poll_interval=0.01, max_poll_interval=0.01).serialize()
-    del arguments["waiting_since"]
+    del arguments["started_at"]
     oleria_sandbox.settings.export_seconds = 0
 
     async def main() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
+    OleriaCheckError,
     OleriaDestinationError,
-    OleriaGateError,
     OleriaInputError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
@@ -37,14 +37,14 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
             {"required_columns": ["department", "salary"]},
             "required_columns: expected department, salary; found identityId",
         ),
-        ({"expected_columns": ["department"]}, "expected_columns: expected department; found identityId"),
+        ({"exact_columns": ["department"]}, "exact_columns: expected department; found identityId"),
     ],
 )
 def test_a_gate_that_does_not_hold_leaves_the_previous_file(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, gate: dict, says: str
 ) -> None:
     (tmp_path / "out.csv").write_text("before")
-    with pytest.raises(OleriaGateError, match=says):
+    with pytest.raises(OleriaCheckError, match=says):
         save(large_download, tmp_path / "out.csv", SaveOptions(**gate))
 
     assert (tmp_path / "out.csv").read_text() == "before"
@@ -56,7 +56,7 @@ def test_gates_that_hold(oleria_sandbox: Sandbox, large_download: str, tmp_path:
     save(
         large_download,
         tmp_path / "out.csv",
-        SaveOptions(min_rows=ROWS, required_columns=["department"], expected_columns=header),
+        SaveOptions(min_rows=ROWS, required_columns=["department"], exact_columns=header),
     )
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
@@ -154,7 +154,7 @@ for moment in moments:
     if not child:
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, float(moment))
-        OleriaHook().save_download(large_download, destination, SaveOptions(parts=2, part_size=65536))
+        OleriaHook().save_download(large_download, destination, SaveOptions(max_concurrency=2, part_size=65536))
         os._exit(0)
     killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     file = pathlib.Path(destination.removeprefix("file://"))

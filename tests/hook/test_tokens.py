@@ -13,8 +13,8 @@ from airflow_provider_oleria.api.tokens import TOKENS
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaError,
-    OleriaGivenUpError,
     OleriaProtocolError,
+    OleriaRetriesExhaustedError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 def test_a_revoked_token_is_replaced_once(oleria_sandbox: Sandbox, download_id: str, ask: Ask) -> None:
     oleria_sandbox.revoke_tokens()
 
-    assert ask(download_id).id == download_id
+    assert ask(download_id).download_id == download_id
     assert oleria_sandbox.count("get") == 2
     assert oleria_sandbox.count("token") == 1
 
@@ -39,7 +39,7 @@ def test_a_rotated_secret_is_picked_up(
     oleria_sandbox.rotate_secret()
     monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", oleria_sandbox.connection_json())
 
-    assert ask(download_id).id == download_id
+    assert ask(download_id).download_id == download_id
 
 
 def test_a_wrong_secret_is_tried_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
@@ -52,7 +52,9 @@ def test_a_wrong_secret_is_tried_once(oleria_sandbox: Sandbox, ask: Ask) -> None
 
 def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, ask: Ask) -> None:
     oleria_sandbox.fail(Fault(kind="token", status=500, times=None))
-    with pytest.raises(OleriaGivenUpError, match="the token endpoint .* answered 500 .given up after 8"):
+    with pytest.raises(
+        OleriaRetriesExhaustedError, match="the token endpoint .* answered 500 .given up after 8"
+    ):
         ask("some-id")
 
     assert oleria_sandbox.count("token") == 8
@@ -111,7 +113,7 @@ def test_a_token_life_in_another_form_is_read_sanely(
         )
     )
     # The token handed out is a revoked one: used once, refused, replaced.
-    assert ask(download_id).id == download_id
+    assert ask(download_id).download_id == download_id
     assert oleria_sandbox.count("token") == 2
 
 

@@ -101,6 +101,6 @@ def test_an_error_of_the_transfer_shows_no_secret(
 
     with pytest.raises(OleriaError) as raised:
         OleriaHook().save_download(
-            download_id, (tmp_path / "out.csv").as_uri(), SaveOptions(parts=2, part_size=20_000)
+            download_id, (tmp_path / "out.csv").as_uri(), SaveOptions(max_concurrency=2, part_size=20_000)
         )
     assert_nothing_shown(raised.value, oleria_sandbox)

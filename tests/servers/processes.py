@@ -17,16 +17,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-PATIENCE = 600.0
+RETRY_BUDGET = 600.0
 """Seconds until something is given up: so many that no machine is too slow."""
 
 
 def until(condition: Callable[[], T], what: str) -> T:
     """Wait for something to become true, and return it."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + RETRY_BUDGET
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {PATIENCE:.0f} s still not: {what}")
+            raise TimeoutError(f"after {RETRY_BUDGET:.0f} s still not: {what}")
         time.sleep(0.2)
     return found
 

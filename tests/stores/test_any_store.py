@@ -36,8 +36,8 @@ def store() -> Iterator[fsspec.AbstractFileSystem]:
 def download_id(oleria_sandbox: Sandbox) -> str:
     oleria_sandbox.settings.export_seconds = 0
     created = OleriaHook().create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
-    OleriaHook().wait_for_download(created.id, poll_interval=0.01)
-    return created.id
+    OleriaHook().wait_for_download(created.download_id, poll_interval=0.01)
+    return created.download_id
 
 
 def test_the_file_stands_whole(

@@ -49,8 +49,8 @@ def export(sandbox: Sandbox, rows: int) -> str:
     sandbox.settings.export_seconds = 0
     hook = OleriaHook()
     created = hook.create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
-    hook.wait_for_download(created.id, poll_interval=0.01)
-    return created.id
+    hook.wait_for_download(created.download_id, poll_interval=0.01)
+    return created.download_id
 
 
 @pytest.mark.parametrize("rows", [SMALL, LARGE])
@@ -216,7 +216,7 @@ def test_from_s3_to_s3_in_every_format_over_breaking_connections(bucket: Bucket,
             lambda: url,
             ObjectStoragePath(bucket.path(f"out{suffix}")),
             SETTINGS,
-            SaveOptions(parts=3, part_size=500_000),
+            SaveOptions(max_concurrency=3, part_size=500_000),
         )
 
     stored = bucket.read(f"out{suffix}")

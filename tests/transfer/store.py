@@ -22,8 +22,8 @@ from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 CONTENT = b"id,name\n" + b"".join(b"%06d,somebody\n" % number for number in range(60_000))
 ROWS = 60_000
-PARTS = SaveOptions(parts=4, part_size=100_000)
-ONE_STREAM = SaveOptions(parts=1)
+PARTS = SaveOptions(max_concurrency=4, part_size=100_000)
+ONE_STREAM = SaveOptions(max_concurrency=1)
 
 
 either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts", "one stream"])

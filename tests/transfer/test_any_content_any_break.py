@@ -125,7 +125,7 @@ def fetched(
     with (
         TemporaryDirectory() as folder,
         Store(content, breaks).serving() as url,
-        patch.object(backoff, "FIRST_PAUSE", 0.001),
+        patch.object(backoff, "INITIAL_BACKOFF", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
         patch.object(destination, "_DRAIN", 5000),
@@ -146,7 +146,7 @@ def fetched(
 def test_the_whole_file_or_nothing(
     content: bytes, breaks: list[int | None], part_size: int, parts: int, fast: float
 ) -> None:
-    done, published = fetched(content, breaks, SaveOptions(parts=parts, part_size=part_size), fast)
+    done, published = fetched(content, breaks, SaveOptions(max_concurrency=parts, part_size=part_size), fast)
 
     if done is not None:
         assert published == content
@@ -158,7 +158,7 @@ def test_the_whole_file_or_nothing(
 @settings(max_examples=30, deadline=None)
 @given(content=contents, parts=st.integers(1, 4), fast=speeds)
 def test_without_breaks_it_is_always_published(content: bytes, parts: int, fast: float) -> None:
-    done, published = fetched(content, [], SaveOptions(parts=parts, part_size=1000), fast)
+    done, published = fetched(content, [], SaveOptions(max_concurrency=parts, part_size=1000), fast)
 
     assert done is not None
     assert published == content

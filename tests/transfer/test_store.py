@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
-    OleriaGivenUpError,
     OleriaObjectChangedError,
+    OleriaRetriesExhaustedError,
 )
 from airflow_provider_oleria.transfer.pipeline import transfer
 
@@ -44,7 +44,7 @@ def test_other_bytes_than_asked_for_are_not_taken(line: Line) -> None:
         wrong = answer.but(Content_Range=f"bytes 0-99999/{len(CONTENT)}")
         return wrong if answer.status == 206 else answer
 
-    with pytest.raises(OleriaGivenUpError, match="other bytes than it was asked for"):
+    with pytest.raises(OleriaRetriesExhaustedError, match="other bytes than it was asked for"):
         line.transfer(Store(says), PARTS)
     line.assert_nothing()
 
@@ -100,7 +100,7 @@ def test_part_of_the_object_is_not_taken_for_all_of_it(line: Line) -> None:
             Content_Length="100", Content_Range=f"bytes 0-99/{len(CONTENT)}"
         )
 
-    with pytest.raises(OleriaGivenUpError, match="other bytes than it was asked for"):
+    with pytest.raises(OleriaRetriesExhaustedError, match="other bytes than it was asked for"):
         line.transfer(Store(says), PARTS)
     line.assert_nothing()
 
@@ -158,7 +158,7 @@ def test_chunks_that_end_before_the_last_one_are_continued(line: Line) -> None:
 
 
 def test_a_file_whose_end_cannot_be_told_is_not_published(line: Line) -> None:
-    with pytest.raises(OleriaGivenUpError, match="does not say how long the file is"):
+    with pytest.raises(OleriaRetriesExhaustedError, match="does not say how long the file is"):
         line.transfer(Store(lambda number, answer: answer.but(without=("Content-Length",))), PARTS)
     line.assert_nothing()
 
@@ -176,10 +176,10 @@ def test_a_line_that_is_reset_again_and_again_makes_progress(line: Line, options
 
 
 def test_a_url_that_expires_under_all_parts_at_once_is_renewed_once(line: Line) -> None:
-    all_there = threading.Barrier(PARTS.parts, timeout=10)
+    all_there = threading.Barrier(PARTS.max_concurrency, timeout=10)
 
     def says(number: int, answer: Answer) -> Answer:
-        if 2 < number <= 2 + PARTS.parts:
+        if 2 < number <= 2 + PARTS.max_concurrency:
             all_there.wait()
             return Answer(403, {"Content-Length": "0"}, b"")
         return answer
@@ -193,7 +193,7 @@ def test_a_url_that_expires_under_all_parts_at_once_is_renewed_once(line: Line) 
 def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
     line: Line, tmp_path: Path
 ) -> None:
-    all_there = threading.Barrier(PARTS.parts, timeout=10)
+    all_there = threading.Barrier(PARTS.max_concurrency, timeout=10)
     asked = []
 
     def says(number: int, answer: Answer) -> Answer:
@@ -207,11 +207,11 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
         def fresh_url() -> str:
             asked.append(None)
             if len(asked) > 1:
-                raise OleriaGivenUpError("the API is down")
+                raise OleriaRetriesExhaustedError("the API is down")
             return url
 
         settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
-        with pytest.raises(OleriaGivenUpError, match="the API is down"):
+        with pytest.raises(OleriaRetriesExhaustedError, match="the API is down"):
             transfer(fresh_url, ObjectStoragePath(line.file.as_uri()), settings, PARTS)
     line.assert_nothing()
     assert len(asked) == 2

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_oleria.exceptions import OleriaGivenUpError, OleriaTimeoutError, OleriaUnavailableError
-from airflow_provider_oleria.net.backoff import ATTEMPTS, Patience, retry_after
+from airflow_provider_oleria.exceptions import (
+    OleriaRetriesExhaustedError,
+    OleriaTimeoutError,
+    OleriaUnavailableError,
+)
+from airflow_provider_oleria.net.backoff import MAX_ATTEMPTS, RetryBudget, retry_after
 
 NOW = 1_779_000_000.0
 
@@ -38,11 +42,11 @@ def test_without_the_header_nothing_is_asked_for() -> None:
     assert retry_after({"Content-Type": "text/plain"}, NOW) is None
 
 
-def pauses(patience: Patience, problem: OleriaUnavailableError, clock: Clock) -> list[float]:
+def pauses(patience: RetryBudget, problem: OleriaUnavailableError, clock: Clock) -> list[float]:
     taken = []
-    with pytest.raises(OleriaGivenUpError, match=f"{problem} .given up after") as caught:
+    with pytest.raises(OleriaRetriesExhaustedError, match=f"{problem} .given up after") as caught:
         while True:
-            taken.append(patience.pause_after(problem))
+            taken.append(patience.next_delay(problem))
             clock.now += taken[-1]
     assert caught.value.__cause__ is problem
     return taken
@@ -50,9 +54,9 @@ def pauses(patience: Patience, problem: OleriaUnavailableError, clock: Clock) ->
 
 def test_back_off_doubles_and_outlasts_an_outage_of_a_minute() -> None:
     clock = Clock()
-    taken = pauses(Patience(clock=clock), OleriaUnavailableError("503"), clock)
+    taken = pauses(RetryBudget(clock=clock), OleriaUnavailableError("503"), clock)
 
-    assert len(taken) == ATTEMPTS - 1
+    assert len(taken) == MAX_ATTEMPTS - 1
     assert all(
         0.75 * full <= pause <= full for pause, full in zip(taken, [1, 2, 4, 8, 16, 32, 60], strict=True)
     )
@@ -62,7 +66,7 @@ def test_back_off_doubles_and_outlasts_an_outage_of_a_minute() -> None:
 def test_retry_after_is_obeyed_and_bounded() -> None:
     clock, problem = Clock(), OleriaUnavailableError("429")
     problem.retry_after = 100.0
-    taken = pauses(Patience(clock=clock), problem, clock)
+    taken = pauses(RetryBudget(clock=clock), problem, clock)
 
     assert all(100 <= pause <= 110 for pause in taken)
     assert sum(taken) <= 600
@@ -72,7 +76,7 @@ def test_retry_after_zero_is_no_busy_loop() -> None:
     problem = OleriaUnavailableError("429")
     problem.retry_after = 0.0
 
-    assert Patience(clock=Clock()).pause_after(problem) >= 1.0
+    assert RetryBudget(clock=Clock()).next_delay(problem) >= 1.0
 
 
 def test_what_would_come_after_the_deadline_is_a_timeout_at_once() -> None:
@@ -80,4 +84,4 @@ def test_what_would_come_after_the_deadline_is_a_timeout_at_once() -> None:
     problem.retry_after = 30.0
 
     with pytest.raises(OleriaTimeoutError, match="429"):
-        Patience(NOW + 29, Clock()).pause_after(problem)
+        RetryBudget(NOW + 29, Clock()).next_delay(problem)

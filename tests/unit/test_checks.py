@@ -1,16 +1,16 @@
-"""Gates: what is checked, and what a header is."""
+"""Checks: what is checked, and what a header is."""
 
 from __future__ import annotations
 
 import pytest
 
 from airflow_provider_oleria.downloads import SaveOptions
-from airflow_provider_oleria.exceptions import OleriaGateError, OleriaInputError
-from airflow_provider_oleria.transfer.checks import Gates
+from airflow_provider_oleria.exceptions import OleriaCheckError, OleriaInputError
+from airflow_provider_oleria.transfer.checks import Checks
 
 
 def check(content: bytes, size: int, rows: int = 0, **options: object) -> None:
-    gates = Gates(SaveOptions(**options))
+    gates = Checks(SaveOptions(**options))
     for start in range(0, len(content), size):
         gates.add(content[start : start + size])
     gates.finish(rows)
@@ -22,34 +22,34 @@ def check(content: bytes, size: int, rows: int = 0, **options: object) -> None:
     [b"a,b c\r\n1,2\r\n", b"\xef\xbb\xbfa,b c\n", b'"a","b c"\n1,2\n', b"a,b c"],
 )
 def test_the_header_is_read_as_csv(content: bytes, size: int) -> None:
-    check(content, size, expected_columns=["a", "b c"])
+    check(content, size, exact_columns=["a", "b c"])
     check(content, size, required_columns=["b c"])
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 def test_a_newline_within_a_quoted_name_does_not_end_the_header(size: int) -> None:
-    check(b'"a\nb",c\n1,2\n', size, expected_columns=["a\nb", "c"])
+    check(b'"a\nb",c\n1,2\n', size, exact_columns=["a\nb", "c"])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\0\r\r", b'"' + b"x" * 200_000])
 def test_no_header_does_not_pass_for_one(content: bytes) -> None:
-    with pytest.raises(OleriaGateError, match="expected_columns: expected a; found"):
-        check(content, 1000, expected_columns=["a"])
+    with pytest.raises(OleriaCheckError, match="exact_columns: expected a; found"):
+        check(content, 1000, exact_columns=["a"])
 
 
 def test_an_order_of_columns_matters_to_expected_columns_only() -> None:
     check(b"b,a\n", 10, required_columns=["a", "b"])
-    with pytest.raises(OleriaGateError, match="expected a, b; found b, a"):
-        check(b"b,a\n", 10, expected_columns=["a", "b"])
+    with pytest.raises(OleriaCheckError, match="expected a, b; found b, a"):
+        check(b"b,a\n", 10, exact_columns=["a", "b"])
 
 
 def test_min_rows() -> None:
     check(b"a\n1\n", 10, rows=1, min_rows=1)
-    with pytest.raises(OleriaGateError, match="min_rows: expected at least 2 rows; found 1"):
+    with pytest.raises(OleriaCheckError, match="min_rows: expected at least 2 rows; found 1"):
         check(b"a\n1\n", 10, rows=1, min_rows=2)
 
 
-@pytest.mark.parametrize("wrong", [{"required_columns": "a,b"}, {"parts": 0}, {"part_size": 0}])
+@pytest.mark.parametrize("wrong", [{"required_columns": "a,b"}, {"max_concurrency": 0}, {"part_size": 0}])
 def test_wrong_options_are_refused_at_once(wrong: dict) -> None:
     with pytest.raises(OleriaInputError, match=next(iter(wrong))):
         SaveOptions(**wrong)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, read_settings
-from airflow_provider_oleria.exceptions import OleriaConnectionError
+from airflow_provider_oleria.exceptions import OleriaConfigurationError
 
 EXTRA = {
     "client_id": "the-id",
@@ -62,7 +62,7 @@ def test_login_and_password_stand_in_for_the_extras_but_do_not_override_them() -
 
 
 def test_all_missing_fields_are_named_at_once() -> None:
-    with pytest.raises(OleriaConnectionError) as caught:
+    with pytest.raises(OleriaConfigurationError) as caught:
         read({}, host=None)
 
     for name in ("oleria_default", "host (API URL", "auth_url", "client_id", "client_secret", "Manage APIs"):
@@ -89,7 +89,7 @@ def test_all_missing_fields_are_named_at_once() -> None:
     ],
 )
 def test_a_malformed_field_is_named(fields: dict, extra: dict, says: str) -> None:
-    with pytest.raises(OleriaConnectionError, match=says) as caught:
+    with pytest.raises(OleriaConfigurationError, match=says) as caught:
         read({**EXTRA, **extra}, **fields)
 
     assert "the-secret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The data contexts, and what a DownloadRequest shows of itself."""
+"""The data contexts, and what a Download shows of itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from airflow_provider_oleria.downloads import DataContext, DownloadRequest, DownloadStatus
+from airflow_provider_oleria.downloads import DataContext, Download, DownloadStatus
 
 
 def test_a_member_is_its_api_name() -> None:
@@ -29,10 +29,8 @@ def test_an_unknown_data_context_warns_with_the_nearest_name() -> None:
 
 
 def test_the_presigned_url_is_neither_shown_nor_stored() -> None:
-    request = DownloadRequest("id-1", DownloadStatus.COMPLETED, url="https://s3.example/?X-Amz-Signature=f00")
+    request = Download("id-1", DownloadStatus.COMPLETED, url="https://s3.example/?X-Amz-Signature=f00")
 
     assert "f00" not in repr(request)
     assert "f00" not in repr(request.serialize())
-    assert DownloadRequest.deserialize(request.serialize(), 1) == DownloadRequest(
-        "id-1", DownloadStatus.COMPLETED
-    )
+    assert Download.deserialize(request.serialize(), 1) == Download("id-1", DownloadStatus.COMPLETED)

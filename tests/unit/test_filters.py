@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_oleria.downloads import Filter, Sort
-from airflow_provider_oleria.filters import OPERATORS, checked_filters, checked_sorts, in_words
+from airflow_provider_oleria.filters import OPERATORS, Filter, Sort, checked_filters, checked_sorts, in_words
 
 METHODS = {
     "in": "in_",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.downloads import Filter
+from airflow_provider_oleria.filters import Filter
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 
@@ -21,8 +21,8 @@ from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
         ),
         ({"timeout": float("inf")}, "timeout must be a number of seconds greater than 0, not inf"),
         ({"timeout": "3600"}, "timeout must be a number of seconds greater than 0, not '3600'"),
-        ({"parts": 0}, "parts must be at least 1, not 0"),
-        ({"expected_columns": "a,b"}, "expected_columns must be a list of column names"),
+        ({"max_concurrency": 0}, "max_concurrency must be at least 1, not 0"),
+        ({"exact_columns": "a,b"}, "exact_columns must be a list of column names"),
         (
             {"destination": "file:///x.csv", "wait_for_completion": False},
             "destination needs wait_for_completion",

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_oleria.api.polling import TICK, PollPlan, in_step
+from airflow_provider_oleria.api.polling import WAKE_INTERVAL, PollSchedule, aligned
 
 WAITS = 5000
 
 
-def questions(plan: PollPlan, begins_at: float, until: float) -> Iterator[float]:
+def questions(plan: PollSchedule, begins_at: float, until: float) -> Iterator[float]:
     """The ages of an export at which a wait that begins at one age asks for it."""
     age = begins_at + plan.first(begins_at)
     while age < until:
@@ -25,7 +25,7 @@ def questions(plan: PollPlan, begins_at: float, until: float) -> Iterator[float]
 
 @pytest.mark.parametrize("age", [0, 300, 7200], ids=["fresh", "of five minutes", "of two hours"])
 def test_thousands_who_begin_at_once_ask_at_an_even_rate_from_the_first_second_on(age: float) -> None:
-    plan, seconds = PollPlan(5, 60), 120
+    plan, seconds = PollSchedule(5, 60), 120
     rate = Counter(
         int(asked - age)
         for _ in range(WAITS)
@@ -39,7 +39,7 @@ def test_thousands_who_begin_at_once_ask_at_an_even_rate_from_the_first_second_o
 
 
 def test_thousands_of_every_age_are_no_crowd_after_a_restart() -> None:
-    plan, seconds = PollPlan(5, 60), 120
+    plan, seconds = PollSchedule(5, 60), 120
     ages = [3600 * number / WAITS for number in range(WAITS)]
     rate = Counter(
         int(asked - age) for age in ages for asked in questions(plan, begins_at=age, until=age + seconds)
@@ -49,12 +49,12 @@ def test_thousands_of_every_age_are_no_crowd_after_a_restart() -> None:
 
 
 @given(
-    plan=st.builds(PollPlan, st.floats(0.1, 600), st.floats(0.1, 3600)),
+    plan=st.builds(PollSchedule, st.floats(0.1, 600), st.floats(0.1, 3600)),
     duration=st.floats(0, 24 * 3600),
     restarted_at=st.none() | st.floats(0, 24 * 3600),
 )
 def test_an_end_is_noticed_within_a_tenth_of_the_duration_or_the_longest_pause(
-    plan: PollPlan, duration: float, restarted_at: float | None
+    plan: PollSchedule, duration: float, restarted_at: float | None
 ) -> None:
     begins_at = 0.0 if restarted_at is None else min(restarted_at, duration)
     noticed = next(age for age in questions(plan, begins_at, until=math.inf) if age >= duration)
@@ -63,20 +63,20 @@ def test_an_end_is_noticed_within_a_tenth_of_the_duration_or_the_longest_pause(
 
 
 def test_the_pause_is_constant_where_both_limits_are_the_same() -> None:
-    plan = PollPlan(30, 30)
+    plan = PollSchedule(30, 30)
 
     for age in (0, 10, 1000, 100_000):
         assert 22.5 <= plan.next(age) <= 30
 
 
 def test_clocks_that_disagree_do_no_harm() -> None:
-    assert 0 <= PollPlan(5, 60).first(-3600) <= 5
+    assert 0 <= PollSchedule(5, 60).first(-3600) <= 5
 
 
 def test_pauses_that_end_close_to_each_other_end_at_one_moment_and_none_is_cut_short() -> None:
     begun_and_asked_for = [(1000 + n / 7919, n / 1009) for n in range(1000)]
-    pauses = [in_step(seconds, now) for now, seconds in begun_and_asked_for]
+    pauses = [aligned(seconds, now) for now, seconds in begun_and_asked_for]
 
     for (now, seconds), pause in zip(begun_and_asked_for, pauses, strict=True):
-        assert -1e-9 <= pause - seconds < TICK + 1e-9
-        assert (now + pause) / TICK == pytest.approx(round((now + pause) / TICK), abs=1e-6)
+        assert -1e-9 <= pause - seconds < WAKE_INTERVAL + 1e-9
+        assert (now + pause) / WAKE_INTERVAL == pytest.approx(round((now + pause) / WAKE_INTERVAL), abs=1e-6)

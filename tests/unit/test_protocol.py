@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.api import protocol
-from airflow_provider_oleria.api.protocol import Answer, Pause, RereadConnection, Send, Turn
-from airflow_provider_oleria.downloads import DownloadRequest, DownloadStatus
+from airflow_provider_oleria.api.protocol import RateLimitDelay, ReloadConnection, Request, Response, Sleep
+from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
-    OleriaAnswerLostError,
     OleriaAuthError,
+    OleriaDownloadFailedError,
     OleriaError,
-    OleriaExportFailedError,
     OleriaForbiddenError,
     OleriaNotFoundError,
     OleriaProtocolError,
     OleriaRequestError,
+    OleriaResponseLostError,
     OleriaTimeoutError,
     OleriaUnavailableError,
     OleriaUnreachableError,
@@ -29,9 +29,9 @@ ACCEPTED = {"id": "id-1", "status": "accepted"}
 COMPLETED = {"id": "id-1", "status": "completed", "url": "https://s3.example/x?X-Amz-Signature=f00d"}
 
 
-def answer(status: int, body: Any = None, **headers: str) -> Answer:
+def answer(status: int, body: Any = None, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body if body is not None else {}).encode()
-    return Answer(status, headers, content)
+    return Response(status, headers, content)
 
 
 class Script:
@@ -49,22 +49,22 @@ class Script:
         try:
             step = next(talk)
             while True:
-                if isinstance(step, Turn):
+                if isinstance(step, RateLimitDelay):
                     step = talk.send(next(self.turns, 0.0))
                     continue
                 self.steps.append(step)
-                result = None if isinstance(step, Pause) else next(self.results)
+                result = None if isinstance(step, Sleep) else next(self.results)
                 step = talk.throw(result) if isinstance(result, OleriaError) else talk.send(result)
         except StopIteration as end:
             return end.value
 
     @property
     def sent(self) -> int:
-        return sum(isinstance(step, Send) for step in self.steps)
+        return sum(isinstance(step, Request) for step in self.steps)
 
     @property
     def pauses(self) -> list[float]:
-        return [step.seconds for step in self.steps if isinstance(step, Pause)]
+        return [step.seconds for step in self.steps if isinstance(step, Sleep)]
 
 
 def test_create_sends_the_published_body_and_reads_any_2xx() -> None:
@@ -74,9 +74,9 @@ def test_create_sends_the_published_body_and_reads_any_2xx() -> None:
             protocol.create("risks", [{"dataType": "string", "field": "f", "filterType": "isNull"}], None)
         )
 
-        assert request == DownloadRequest("id-1", DownloadStatus.ACCEPTED)
+        assert request == Download("id-1", DownloadStatus.ACCEPTED)
         assert script.steps == [
-            Send(
+            Request(
                 "POST",
                 "/v1/downloads",
                 {
@@ -110,8 +110,8 @@ def test_an_id_cannot_change_the_path() -> None:
 def test_401_is_replayed_once_then_the_connection_is_read_again(talk: Any) -> None:
     script = Script(answer(401), answer(401), True, answer(200, ACCEPTED))
 
-    assert script.run(talk).id == "id-1"
-    assert [type(step) for step in script.steps] == [Send, Send, RereadConnection, Send]
+    assert script.run(talk).download_id == "id-1"
+    assert [type(step) for step in script.steps] == [Request, Request, ReloadConnection, Request]
 
 
 def test_401_ends_where_the_connection_says_nothing_new() -> None:
@@ -129,7 +129,7 @@ def test_401_for_ever_ends_even_if_the_connection_keeps_changing() -> None:
 
 def test_refused_credentials_are_read_again_before_they_are_an_error() -> None:
     script = Script(OleriaAuthError("invalid_client"), True, answer(200, ACCEPTED))
-    assert script.run(protocol.get("id-1")).id == "id-1"
+    assert script.run(protocol.get("id-1")).download_id == "id-1"
 
     script = Script(OleriaAuthError("invalid_client"), False)
     with pytest.raises(OleriaAuthError, match="invalid_client"):
@@ -141,24 +141,24 @@ def test_refused_credentials_are_read_again_before_they_are_an_error() -> None:
 def test_what_was_not_taken_is_sent_again(status: int, talk: Any) -> None:
     script = Script(answer(status), OleriaUnreachableError("refused"), answer(200, ACCEPTED))
 
-    assert script.run(talk("id-1")).id == "id-1"
+    assert script.run(talk("id-1")).download_id == "id-1"
     assert script.sent == 3
 
 
-@pytest.mark.parametrize("failure", [answer(500), answer(502), OleriaAnswerLostError("lost")])
+@pytest.mark.parametrize("failure", [answer(500), answer(502), OleriaResponseLostError("lost")])
 def test_a_post_that_may_have_arrived_is_not_repeated_but_a_get_is(failure: Any) -> None:
     script = Script(failure)
-    with pytest.raises((OleriaUnavailableError, OleriaAnswerLostError)):
+    with pytest.raises((OleriaUnavailableError, OleriaResponseLostError)):
         script.run(protocol.create("risks"))
     assert script.sent == 1
 
     script = Script(failure, answer(200, ACCEPTED))
-    assert script.run(protocol.get("id-1")).id == "id-1"
+    assert script.run(protocol.get("id-1")).download_id == "id-1"
 
 
 def test_a_lost_answer_to_a_post_says_what_is_unknown() -> None:
-    with pytest.raises(OleriaAnswerLostError, match="export of risks was started is unknown"):
-        Script(OleriaAnswerLostError("no answer")).run(protocol.create("risks"))
+    with pytest.raises(OleriaResponseLostError, match="export of risks was started is unknown"):
+        Script(OleriaResponseLostError("no answer")).run(protocol.create("risks"))
 
 
 def test_retry_after_is_what_is_waited() -> None:
@@ -242,7 +242,7 @@ def test_wait_asks_a_last_time_at_the_deadline_and_names_id_and_status() -> None
 
 def test_a_failed_export_shows_the_vendors_code_and_message() -> None:
     failed = {"id": "id-1", "status": "failed", "error": {"code": "E42", "message": "too wide"}}
-    with pytest.raises(OleriaExportFailedError, match="id-1: E42: too wide"):
+    with pytest.raises(OleriaDownloadFailedError, match="id-1: E42: too wide"):
         wait(Script(answer(200, ACCEPTED), answer(200, failed)))
 
 
@@ -261,7 +261,7 @@ def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
     script = Script(answer(200, ACCEPTED), turns=[3.0, 0.5])
     script.run(talk("id-1"))
 
-    assert script.steps[:2] == [Pause(3.0), Pause(0.5)]
+    assert script.steps[:2] == [Sleep(3.0), Sleep(0.5)]
     assert script.sent == 1
 
 
@@ -269,7 +269,7 @@ def test_a_429_is_a_pause_for_all_and_a_503_is_not() -> None:
     script = Script(answer(429), answer(503), answer(200, ACCEPTED))
     script.run(protocol.get("id-1"))
 
-    assert [step.for_all for step in script.steps if isinstance(step, Pause)] == [True, False]
+    assert [step.for_all for step in script.steps if isinstance(step, Sleep)] == [True, False]
 
 
 def test_a_gate_that_opens_after_the_deadline_is_a_timeout() -> None:

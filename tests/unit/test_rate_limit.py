@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_oleria.api.rate_limit import SPACING, SPREAD, Gate, gate
+from airflow_provider_oleria.api.rate_limit import RELEASE_INTERVAL, RELEASE_WINDOW, Gate, gate
 
 
 class Clock:
@@ -39,7 +39,7 @@ def test_those_who_wait_come_back_one_after_the_other(clock: Clock) -> None:
     waits = [one.wait() for _ in range(50)]
 
     gaps = [later - earlier for earlier, later in pairwise(waits)]
-    assert all(SPACING / 2 <= gap <= SPACING * 1.5 for gap in gaps)
+    assert all(RELEASE_INTERVAL / 2 <= gap <= RELEASE_INTERVAL * 1.5 for gap in gaps)
 
 
 def test_however_many_wait_they_are_back_in_a_minute(clock: Clock) -> None:
@@ -48,8 +48,8 @@ def test_however_many_wait_they_are_back_in_a_minute(clock: Clock) -> None:
     waits = sorted(one.wait() for _ in range(5000))
 
     assert waits[0] > 7
-    assert waits[-1] <= 7 + SPREAD
-    assert waits[2500] == pytest.approx(7 + SPREAD / 2, abs=1), "the load is even"
+    assert waits[-1] <= 7 + RELEASE_WINDOW
+    assert waits[2500] == pytest.approx(7 + RELEASE_WINDOW / 2, abs=1), "the load is even"
 
 
 def test_a_shorter_closure_does_not_shorten_a_longer_one(clock: Clock) -> None:
@@ -66,7 +66,7 @@ def test_the_line_is_a_new_one_after_the_gate_was_open(clock: Clock) -> None:
         one.wait()
     clock.now += 30
     one.close(1)
-    assert one.wait() <= 1 + SPACING
+    assert one.wait() <= 1 + RELEASE_INTERVAL
 
 
 def test_each_tenant_has_a_gate_of_its_own() -> None:
