@@ -44,7 +44,7 @@ class RetryBudget:
     def next_delay(self, problem: OleriaOutageError) -> float:
         """Seconds to wait before the next attempt: what ``Retry-After`` asked for, else exponential back-off.
 
-        :raises OleriaRetriesExhaustedError: the retry budget is spent. It is no outage, so that no caller retries again.
+        :raises OleriaRetriesExhaustedError: the retry budget is spent. It is no outage: no caller retries it again.
         :raises OleriaTimeoutError: when the next attempt would come after the deadline.
         """
         self._attempts += 1
