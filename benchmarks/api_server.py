@@ -1,6 +1,8 @@
-"""A lean Oleria over TLS, for load: ``python api_server.py FOLDER``. Any export stays ``accepted``; any token will do.
+"""A minimal Oleria API over TLS for load tests: ``python api_server.py FOLDER``.
 
-Prints its port once it answers; its CA certificate is ``FOLDER/ca.pem``. ``GET /figures`` tells what was asked of it.
+Every download stays ``accepted``; every token is valid.
+
+Prints its port when it is ready; its CA certificate is ``FOLDER/ca.pem``. ``GET /figures`` returns the request counts.
 """
 
 from __future__ import annotations
@@ -20,24 +22,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class Api:
-    """Answers, and counts."""
+    """Answers requests and counts them."""
 
     def __init__(self) -> None:
         self.figures = {"polls": 0, "tokens": 0, "connections": 0}
         self._open: dict[Any, Any] = {}
 
     async def token(self, request: web.Request) -> web.Response:
-        """Mint a token."""
+        """Issue a token."""
         self._note(request, "tokens")
         return web.json_response({"access_token": "token" * 200, "token_type": "Bearer", "expires_in": 3600})
 
     async def get(self, request: web.Request) -> web.Response:
-        """Say that the export is not complete."""
+        """Return status ``accepted``."""
         self._note(request, "polls")
         return web.json_response({"id": request.match_info["id"], "status": "accepted"})
 
-    async def tell(self, _request: web.Request) -> web.Response:
-        """What was asked so far, and how many connections are open."""
+    async def figures_so_far(self, _request: web.Request) -> web.Response:
+        """Return the counts so far and the number of open connections."""
         self._open = {peer: line for peer, line in self._open.items() if not line.is_closing()}
         return web.json_response({**self.figures, "open": len(self._open)})
 
@@ -51,12 +53,12 @@ class Api:
 
 
 async def main(folder: Path) -> None:
-    """Serve until killed."""
+    """Serve until the process is killed."""
     api = Api()
     app = web.Application()
     app.router.add_post("/oauth2/token", api.token)
     app.router.add_get("/v1/downloads/{id}", api.get, allow_head=False)
-    app.router.add_get("/figures", api.tell)
+    app.router.add_get("/figures", api.figures_so_far)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=75)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=_context(folder), backlog=4096)
@@ -66,7 +68,7 @@ async def main(folder: Path) -> None:
 
 
 def _context(folder: Path) -> ssl.SSLContext:
-    """A certificate of its own for 127.0.0.1."""
+    """Create a self-signed certificate for 127.0.0.1."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "benchmark")])
     certificate = (

@@ -1,7 +1,7 @@
-"""The floor: ``python bare_loop.py COUNT INTERVAL WARM_UP SECONDS API_URL``.
+"""The lower bound: ``python bare_loop.py COUNT INTERVAL WARM_UP SECONDS API_URL``.
 
-One event loop, one session, and so many tasks that send the same requests and read the JSON. Prints, as JSON, the CPU
-time and the requests of ``SECONDS`` after ``WARM_UP``.
+One event loop, one session, ``COUNT`` tasks that send the same requests and read the JSON. Prints, as JSON, the CPU
+time and the number of requests in ``SECONDS`` after ``WARM_UP``.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ HEADERS = {"Authorization": "Bearer " + "token" * 200}
 
 
 async def main(count: int, interval: float, warm_up: float, seconds: float, api_url: str) -> dict[str, Any]:
-    """Run them."""
-    asked = 0
+    """Run the tasks."""
+    polls = 0
 
     async def wait(url: str) -> None:
-        nonlocal asked
+        nonlocal polls
         await asyncio.sleep(random.random() * interval)  # noqa: S311  # as ours
         while True:
             async with session.get(url, headers=HEADERS) as response:
                 assert json.loads(await response.read())["status"] == "accepted"
-            asked += 1
+            polls += 1
             await asyncio.sleep(interval * random.uniform(0.75, 1))  # noqa: S311  # as ours
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=50)) as session:
         waits = [asyncio.create_task(wait(f"{api_url}/v1/downloads/export-{n}")) for n in range(count)]
         await asyncio.sleep(warm_up)
-        before, cpu = asked, time.process_time()
+        before, cpu = polls, time.process_time()
         await asyncio.sleep(seconds)
-        result = {"polls": asked - before, "cpu": time.process_time() - cpu, "seconds": seconds}
+        result = {"polls": polls - before, "cpu": time.process_time() - cpu, "seconds": seconds}
         for task in waits:
             task.cancel()
     return result

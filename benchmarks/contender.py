@@ -1,7 +1,6 @@
 """One transfer in a process of its own: ``python contender.py ours|requests:CHUNK URL PATH``.
 
-Prints, as JSON, what the transfer took on top of the process that was ready for it: wall and CPU time in seconds,
-and peak memory in KiB.
+Prints, as JSON, what the transfer took beyond the idle process: wall and CPU time in seconds, and peak memory in KiB.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def ours() -> Transfer:
 
 
 def plain(chunk: int) -> Transfer:
-    """What one writes with requests in five lines: no checks."""
+    """A plain ``requests`` loop without checks."""
     import requests
 
     def run(url: str, path: str) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def plain(chunk: int) -> Transfer:
 
 
 def main(name: str, url: str, path: str) -> None:
-    """Run, and report."""
+    """Run one transfer and print the figures."""
     run = ours() if name == "ours" else plain(int(name.partition(":")[2]))
     idle, wall, cpu = _memory_kib("VmRSS"), time.perf_counter(), time.process_time()
     result = run(url, path)

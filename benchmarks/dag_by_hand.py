@@ -1,4 +1,4 @@
-"""An export with what there is else: no retry of a 401 or 429, no check of what came, no resumption."""
+"""An export without this package: no retry of a 401 or 429, no check of the file, no resumption."""
 
 import json
 import os
@@ -20,20 +20,20 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
             "client_secret": connection.password,
             "scope": "ClientCredentialsResourceServer/client_credentials_base_scope",
         }
-        answer = requests.post(f"{connection.host}/oauth2/token", data=form, timeout=60)
-        answer.raise_for_status()
-        return answer.json()["access_token"]
+        response = requests.post(f"{connection.host}/oauth2/token", data=form, timeout=60)
+        response.raise_for_status()
+        return response.json()["access_token"]
 
     @task
     def save(download_id, token, path):
         connection = BaseHook.get_connection("oleria_http")
-        answer = requests.get(
+        response = requests.get(
             f"{connection.host}/v1/downloads/{download_id}",
             headers={"Authorization": f"Bearer {token}"},
             timeout=60,
         )
-        answer.raise_for_status()
-        with requests.get(answer.json()["url"], stream=True, timeout=60) as body, open(path, "wb") as file:
+        response.raise_for_status()
+        with requests.get(response.json()["url"], stream=True, timeout=60) as body, open(path, "wb") as file:
             body.raise_for_status()
             for chunk in body.iter_content(1 << 20):
                 file.write(chunk)
@@ -46,14 +46,14 @@ with DAG("bench", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
         endpoint="/v1/downloads",
         headers=headers | {"Content-Type": "application/json"},
         data=json.dumps({"context": "identities"}),
-        response_filter=lambda answer: answer.json()["id"],
+        response_filter=lambda response: response.json()["id"],
     )
     wait = HttpSensor(
         task_id="wait",
         http_conn_id="oleria_http",
         endpoint="/v1/downloads/{{ ti.xcom_pull('create') }}",
         headers=headers,
-        response_check=lambda answer: answer.json()["status"] == "completed",
+        response_check=lambda response: response.json()["status"] == "completed",
         poke_interval=1,
     )
     minted >> create >> wait >> save(create.output, minted, os.environ["OUT"] + "/{{ run_id }}.csv")

@@ -1,4 +1,4 @@
-"""Where figures are kept: ``docs/benchmarks.md``."""
+"""Read and write the figures in ``docs/benchmarks.md``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 def machine() -> str:
-    """When and on what, in one line."""
+    """Date, machine and load, in one line."""
     models = [
         line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
     ]
@@ -28,13 +28,14 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def keep(name: str, figures: str) -> None:
-    """Print figures, and put them where the document has their predecessors.
+def write_figures(name: str, figures: str) -> None:
+    """Print the figures and replace the previous ones in the document.
 
-    :param name: of the mark they stand behind.
+    :param name: of the marker in front of them.
+    :param figures: Markdown.
     """
     print(figures)
     before, mark, after = DOCUMENT.read_text().partition(f"<!-- {name} -->\n")
-    assert mark, f"{DOCUMENT.name} has no mark {name}"
+    assert mark, f"{DOCUMENT.name} has no marker {name}"
     _, following, rest = after.partition("\n## ")
     DOCUMENT.write_text(f"{before}{mark}\n{figures}\n{following}{rest}")

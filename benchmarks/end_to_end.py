@@ -1,8 +1,8 @@
-"""A hundred exports from start to file: our operator, and what one would write instead: ``make bench``.
+"""A hundred exports from request to file, with our operator and with plain operators: ``make bench``.
 
 Both DAGs run a hundred times with ``dag.test()``, in a process of their own against a sandbox of their own, which
-counts. Both ask every second. All tasks of a contender share its process; where each has one of its own, as a rule in
-production, each that speaks to Oleria mints a token of its own.
+counts the requests. Both poll every second. All tasks of a contender share its process; in production each
+task usually has a process of its own, and each process mints its own token.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from document import keep, machine, table
+from document import machine, table, write_figures
 
 HERE = Path(__file__).parent
 DAGS = {"ours": "dag_ours.py", "HttpOperator, HttpSensor, requests": "dag_by_hand.py"}
 
 
 def main() -> None:
-    """Run both, and keep the table."""
+    """Run both and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--exports", type=int, default=100)
     parser.add_argument("--export-seconds", type=float, default=1.5, help="how long Oleria takes for one")
@@ -36,7 +36,7 @@ def main() -> None:
         ["tokens minted", *(str(run["calls"]["token"]) for run in runs.values())],
         ["seconds", *(f"{run['seconds']:.0f}" for run in runs.values())],
     ]
-    keep(
+    write_figures(
         "end to end",
         f"{where} {options.exports} exports of {options.export_seconds:g} s each, one after the other.\n\n"
         + table(["", *DAGS], rows),

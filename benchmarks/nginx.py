@@ -1,4 +1,4 @@
-"""A private nginx on loopback, serving a folder: at full speed, and at so many bytes a second per connection."""
+"""A private nginx on loopback, serving a folder: unlimited, and at a fixed rate per connection."""
 
 from __future__ import annotations
 

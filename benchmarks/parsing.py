@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from document import keep, machine, table
+from document import machine, table, write_figures
 
 TASKS, REPEAT = 50, 5
 
@@ -46,7 +46,7 @@ print(time.process_time() - began)
 
 
 def main() -> None:
-    """Parse in fresh processes, in turns, and keep the table."""
+    """Parse in fresh processes, in turn, and write the table."""
     where = machine()
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix="bench-parsing-") as home:
@@ -58,7 +58,7 @@ def main() -> None:
     best = {name: [min(column) for column in zip(*pairs, strict=True)] for name, pairs in took.items()}
     median = {name: statistics.median(whole for _, whole in pairs) for name, pairs in took.items()}
     ours = best["OleriaDownloadOperator"]
-    keep(
+    write_figures(
         "parsing",
         f"{where} CPU time of {REPEAT} fresh processes each, least (median of the file's), "
         "beyond `airflow.sdk` and an empty DAG.\n\n"

@@ -1,4 +1,4 @@
-"""The same wait with the HTTP provider, and with nothing at all; one that only sleeps; and one that looks on."""
+"""The rivals: the HTTP provider's trigger, bare requests, an idle trigger, and a probe of the event loop's lag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 class HttpWait(HttpTrigger):
     """``HttpTrigger``'s request, again and again: a session, and so a TLS handshake, for each.
 
-    :param interval: seconds between two questions.
+    :param interval: seconds between two polls.
     """
 
     def __init__(self, interval: float, **kwargs: Any) -> None:
@@ -26,22 +26,22 @@ class HttpWait(HttpTrigger):
         self.interval = interval
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until the export is complete."""
+        """Poll until the download is complete."""
         hook = self._get_async_hook()
         await asyncio.sleep(random.random() * self.interval)  # noqa: S311  # as ours
         while True:
-            answer = json.loads((await self._get_response(hook)).content)
-            if answer["status"] != "accepted":
-                yield TriggerEvent(answer)
+            body = json.loads((await self._get_response(hook)).content)
+            if body["status"] != "accepted":
+                yield TriggerEvent(body)
                 return
             await asyncio.sleep(self.interval * random.uniform(0.75, 1))  # noqa: S311  # as ours
 
 
 class BareWait(BaseTrigger):
-    """The floor within Airflow: the bare request over one session, with a fixed token, and nothing besides.
+    """The lower bound inside Airflow: bare requests over one session with a fixed token.
 
-    :param endpoint: the export's path.
-    :param interval: seconds between two questions.
+    :param endpoint: the download's path.
+    :param interval: seconds between two polls.
     :param headers: with the token.
     """
 
@@ -57,22 +57,22 @@ class BareWait(BaseTrigger):
         return f"{__name__}.BareWait", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Ask until the export is complete."""
+        """Poll until the download is complete."""
         if BareWait.session is None:
             BareWait.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=50))
         url = f"{json.loads(os.environ['AIRFLOW_CONN_HTTP_DEFAULT'])['host']}/{self.endpoint}"
         await asyncio.sleep(random.random() * self.interval)  # noqa: S311  # as ours
         while True:
             async with BareWait.session.get(url, headers=self.headers) as response:
-                answer = json.loads(await response.read())
-            if answer["status"] != "accepted":
-                yield TriggerEvent(answer)
+                body = json.loads(await response.read())
+            if body["status"] != "accepted":
+                yield TriggerEvent(body)
                 return
             await asyncio.sleep(self.interval * random.uniform(0.75, 1))  # noqa: S311  # as ours
 
 
 class Idle(BaseTrigger):
-    """What any trigger costs Airflow while it waits."""
+    """A trigger that only sleeps: what any trigger costs Airflow."""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """It has no arguments."""

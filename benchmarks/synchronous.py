@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from document import keep, machine, table
+from document import machine, table, write_figures
 
 EXPORTS, ROWS = 60, 1000
 
 
 def main() -> None:
-    """Export in turns with the hook and with bare requests in one session, and keep the table."""
+    """Export in turn with the hook and with bare requests in one session, and write the table."""
     with tempfile.TemporaryDirectory(prefix="bench-synchronous-") as home:
         os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
         _measure(Path(home))
@@ -58,14 +58,14 @@ def _measure(folder: Path) -> None:
         took: dict[str, list[tuple[float, float]]] = {"ours": [], "bare": []}
         contenders = {"ours": ours, "bare": bare}
         for go in contenders.values():
-            go()  # which loads what each of them needs
+            go()  # loads the libraries
         for _ in range(EXPORTS):
             for name, go in contenders.items():
                 took[name].append(_timed(go))
     wall, cpu = (
         {name: statistics.median(run[i] for run in took[name]) * 1000 for name in took} for i in (0, 1)
     )
-    keep(
+    write_figures(
         "synchronous",
         f"{where} {EXPORTS} exports of {ROWS} rows each, median.\n\n"
         + table(
@@ -79,7 +79,7 @@ def _measure(folder: Path) -> None:
 
 
 def _timed(go: Callable[[], None]) -> tuple[float, float]:
-    """Wall and CPU time of one export, in a process of its own as in Airflow: what is masked in logs adds up in one."""
+    """Wall and CPU time of one export in a process of its own, as in Airflow: secrets to mask add up in one process."""
 
     def child() -> None:
         wall, cpu = time.perf_counter(), time.thread_time()

@@ -1,8 +1,8 @@
 """Ours against ``curl -o`` and plain ``requests`` loops, on one machine in one run: ``make bench-transfer``.
 
-Every transfer is a process of its own. The contenders take turns, so that whatever else the machine does meets all of
-them. Wall, CPU and peak memory are what the transfer took on top of an idle process that had imported all it needs (of
-curl: its whole process). What ours publishes is checked against what was served.
+Every transfer is a process of its own. The contenders take turns, so that other load on the machine affects all of
+them. Wall, CPU and peak memory are those of the transfer beyond an idle process that had imported its libraries (for
+curl: of its whole process). Our file is compared with the one served.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Run:
 
     :param seconds: wall time.
     :param cpu: user and system, in seconds.
-    :param peak: of resident memory, in MiB; ``None`` for curl, which cannot be asked.
+    :param peak: of resident memory, in MiB; ``None`` for curl, which does not report it.
     """
 
     seconds: float
@@ -63,10 +63,10 @@ class Run:
 
 
 def main() -> None:
-    """Measure and print; ``--write`` keeps the table."""
+    """Measure and print; ``--write`` stores the table."""
     options = _options()
     if (load := os.getloadavg()[0]) > (os.cpu_count() or 1) / 2:
-        print(f"Careful: other work is going on (load {load:.1f}).", file=sys.stderr)
+        print(f"Warning: the machine is busy (load {load:.1f}).", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-transfer-", dir=options.folder) as name:
         figures = {
             (size, line): _figures(size, line, runs) for size, line, runs in _measured(Path(name), options)
@@ -85,7 +85,7 @@ def _options() -> argparse.Namespace:
         "--repeat-limited", type=int, default=1, help="and on the limited one, which varies little"
     )
     parser.add_argument("--folder", help="where to put the files, about twice the largest size")
-    parser.add_argument("--write", action="store_true", help=f"keep the results in {DOCUMENT.name}")
+    parser.add_argument("--write", action="store_true", help=f"store the results in {DOCUMENT.name}")
     return parser.parse_args()
 
 
@@ -121,7 +121,7 @@ def _run(
         command = [curl, "--silent", "--fail", "--output", target, url]
     else:
         command = [sys.executable, HERE / "contender.py", contender, url, target]
-    os.sync()  # what earlier runs left to be written is not to slow this one
+    os.sync()  # data of earlier runs must not slow this one
     started = time.perf_counter()
     child = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, env=environment)
     assert child.stdout
@@ -193,7 +193,7 @@ def _curl_version() -> str:
 
 
 def _write(heading: str, figures: Figures) -> None:
-    """Put the figures where the document has their predecessors; those of other files and lines stay."""
+    """Replace the figures of this run in the document; keep those of other files and lines."""
     before, mark, after = DOCUMENT.read_text().partition("<!-- figures -->\n")
     old, following, rest = after.partition("\n## ")
     kept: Figures = defaultdict(list)

@@ -1,8 +1,7 @@
 """One triggerer full of waits: ``python triggerer.py ours|http|floor|idle COUNT INTERVAL WARM_UP SECONDS API_URL``.
 
-Airflow's own trigger runner in a process of its own, with Airflow's own supervisor, which here takes its triggers from
-this program instead of the database. Prints Airflow's log, and last, as JSON,
-what happened in ``SECONDS`` after ``WARM_UP``.
+Runs Airflow's trigger runner and its supervisor; the triggers come from this program instead of the database. Prints
+Airflow's log and, on the last line as JSON, the figures of ``SECONDS`` after ``WARM_UP``.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ class Triggerer(TriggerRunnerSupervisor):
     """A supervisor without a database."""
 
     def on_trigger_event(self, trigger_id: int, event: Any) -> None:
-        """Only the probe has something to tell."""
+        """Store the probe's result; any other event is a failure."""
         if "p99" in event.payload:
             SEEN["lag"] = event.payload
         else:
             SEEN["failures"] += 1
 
     def on_trigger_failure(self, trigger_id: int, exc: Any) -> None:
-        """None is expected."""
+        """Count a failure."""
         SEEN["failures"] += 1
 
     def start_triggers(self, rows: list[tuple[str, dict[str, Any]]], first_id: int) -> None:
@@ -49,7 +48,7 @@ class Triggerer(TriggerRunnerSupervisor):
         )
 
     def serve(self, seconds: float) -> None:
-        """Do a supervisor's work for so long."""
+        """Run the supervisor for ``seconds`` seconds."""
         ends_at = time.monotonic() + seconds
         while (left := ends_at - time.monotonic()) > 0:
             self._service_subprocess(min(left, 0.2))
@@ -75,7 +74,7 @@ def rows(contender: str, count: int, interval: float) -> list[tuple[str, dict[st
 def main(
     contender: str, count: int, interval: float, warm_up: float, seconds: float, api_url: str
 ) -> dict[str, Any]:
-    """Fill a triggerer, let it settle, and look at it."""
+    """Fill a triggerer, warm up, and measure."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     triggerer = Triggerer.start(job=None, capacity=count + 1)
@@ -105,8 +104,8 @@ def main(
 
 def _figures(api_url: str) -> dict[str, Any]:
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
-    with urllib.request.urlopen(f"{api_url}/figures", context=context) as answer:  # noqa: S310  # our own server
-        figures: dict[str, Any] = json.load(answer)
+    with urllib.request.urlopen(f"{api_url}/figures", context=context) as response:  # noqa: S310  # our own server
+        figures: dict[str, Any] = json.load(response)
     return figures
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from document import keep, machine, table
+from document import machine, table, write_figures
 
 HERE = Path(__file__).parent
 COLUMNS = {
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def main() -> None:
-    """Measure one after the other, and keep the table."""
+    """Measure one after the other and write the table."""
     options = _options()
     where = machine()
     with tempfile.TemporaryDirectory(prefix="bench-waiting-") as name:
@@ -35,7 +35,7 @@ def main() -> None:
     idle = runs.pop("idle")
 
     def per_poll(beyond: float) -> list[list[str]]:
-        """CPU per poll, without what as many idle triggers take of a second."""
+        """CPU per poll, without the share of as many idle triggers."""
         took = {
             name: 1000 * (run["cpu"] - run["seconds"] * (0 if name == "bare" else beyond)) / run["polls"]
             for name, run in runs.items()
@@ -50,9 +50,9 @@ def main() -> None:
     def row(what: str, figure: Callable[[dict[str, Any]], str]) -> list[str]:
         return [what, *(figure(run) if "open" in run else "–" for run in runs.values())]
 
-    keep(
+    write_figures(
         "waiting",
-        f"{where} {options.count} waits, a question each {options.interval:g} s, {options.seconds:g} s looked at; "
+        f"{where} {options.count} waits, one poll every {options.interval:g} s, measured for {options.seconds:g} s; "
         f"without load that is {options.count / options.interval / 0.875:.0f} polls a second. As many idle triggers "
         f"took {idle['cpu'] / idle['seconds']:.0%} of a core, and Airflow noted {idle['blocked']} times that its "
         "thread was blocked.\n\n"
@@ -72,7 +72,7 @@ def main() -> None:
                     "memory per wait beyond an idle trigger, KiB",
                     lambda run: f"{(run['rss_kib'] - idle['rss_kib']) / options.count:.1f}",
                 ),
-                row("tokens minted", lambda run: str(run["tokens"] or "not its work")),
+                row("tokens minted", lambda run: str(run["tokens"] or "–")),
             ],
         ),
     )
@@ -81,14 +81,14 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=5000, help="waits")
-    parser.add_argument("--interval", type=float, default=20, help="seconds between two questions of a wait")
+    parser.add_argument("--interval", type=float, default=20, help="seconds between two polls of a wait")
     parser.add_argument("--warm-up", type=float, default=45, help="seconds until the figures count")
     parser.add_argument("--seconds", type=float, default=30, help="for which they count")
     return parser.parse_args()
 
 
 def _lag(run: dict[str, Any]) -> str:
-    return f"{1000 * run['lag']['p99']:.0f}" if run["lag"] else "the probe did not get to run"
+    return f"{1000 * run['lag']['p99']:.0f}" if run["lag"] else "the probe did not run"
 
 
 def _run(folder: Path, contender: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A nightly export in real Airflow against the bundled sandbox: what `make demo` runs.
 
-Everything it makes lies in ``.demo`` of the clone, and is made anew each time.
+All its files are in ``.demo`` of the clone, which is recreated on each run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HOME = CLONE / ".demo"
 LAKE = HOME / "lake"
 LOG = HOME / "airflow.log"
 
-# What our own tasks say, out of all that Airflow writes to the log.
+# The lines of our own tasks in Airflow's log.
 PROGRESS = re.compile(r"(Oleria accepted the export|Download \S+: \w+|Saved download).*?(?=\s\[|\s\w+=|$)")
 
 
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def run_airflow(*command: str, environment: dict[str, str], log) -> None:
-    """Run one airflow command; everything it says goes to the log, our tasks' progress to the screen too."""
+    """Run one airflow command; its output goes to the log, our tasks' progress to the screen, too."""
     airflow = Path(sys.executable).with_name("airflow")
     with subprocess.Popen(
         [airflow, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own: private port, private data."""
+"""A private PostgreSQL server: own port, own data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Postgres:
         self._run(self._pg_ctl, "-D", "data", "-l", "log", "-w", "-o", options, "start")
 
     def stop(self) -> None:
-        """At once, as if it had crashed."""
+        """Stop immediately, as in a crash."""
         self._run(self._pg_ctl, "-D", "data", "-w", "-m", "immediate", "stop")
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Postgres:
         return f"postgresql+psycopg2://airflow@127.0.0.1:{self.port}/{database}"
 
     def rows(self, database: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """The answer to a query; waits while the server is away."""
+        """The rows of a query; waits while the server is down."""
 
         def ask() -> list[list[tuple[Any, ...]]]:
             try:

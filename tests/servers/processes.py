@@ -1,4 +1,4 @@
-"""What tests start beside Airflow, and how they wait."""
+"""Start programs beside Airflow, and wait for conditions."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-RETRY_BUDGET = 600.0
-"""Seconds until something is given up: so many that no machine is too slow."""
+MAX_WAIT = 600.0
+"""Longest wait in seconds: long enough for any machine."""
 
 
 def until(condition: Callable[[], T], what: str) -> T:
     """Wait for something to become true, and return it."""
-    deadline = time.monotonic() + RETRY_BUDGET
+    deadline = time.monotonic() + MAX_WAIT
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"after {RETRY_BUDGET:.0f} s still not: {what}")
+            raise TimeoutError(f"after {MAX_WAIT:.0f} s still not: {what}")
         time.sleep(0.2)
     return found
 
@@ -62,7 +62,7 @@ def end_sessions(leaders: set[int]) -> None:
     :param leaders: processes that were started with a session of their own.
     """
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             session = int((process / "stat").read_text().rpartition(")")[2].split()[3])
             if session in leaders:
                 os.kill(int(process.name), signal.SIGKILL)

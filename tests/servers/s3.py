@@ -38,7 +38,7 @@ class Bucket:
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
     def parts(self, key: str) -> int:
-        """In how many parts an object was uploaded; 0 for one that came whole."""
+        """The number of parts of an object's multipart upload; 0 for a single PUT."""
         etag = self.client.head_object(Bucket=self.name, Key=key)["ETag"].strip('"')
         return int(etag.partition("-")[2] or 0)
 

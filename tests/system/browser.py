@@ -85,6 +85,6 @@ class ConnectionForm:
         return item.filter(has=self._trigger(section)).locator("[data-part=item-content]")
 
     def _field(self, label: str) -> Locator:
-        # Airflow ties the labels of extras to no input, so a field is found by what stands in it.
+        # Airflow ties the labels of extras to no input, so a field is found by its content.
         named = self._page.locator("label", has_text=re.compile(rf"^{re.escape(label)}\s*\*?\s*$"))
         return self.dialog.locator("[data-scope=field][data-part=root]").filter(has=named)

@@ -109,10 +109,10 @@ class Cluster:
             process.wait()
 
     def kill(self, name: str) -> None:
-        """SIGKILL a component; it is started anew."""
+        """SIGKILL a component; it is started again."""
         process = self._processes[name]
         os.kill(process.pid, signal.SIGKILL)
-        until(lambda: self._processes[name] is not process, f"{name} is started anew")
+        until(lambda: self._processes[name] is not process, f"{name} is started again")
 
     # -- what a user does ---------------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def cluster(folder: Path, postgres: Postgres, line: Line) -> Iterator[Cluster]:
 def scenario(
     request: pytest.FixtureRequest, cluster: Cluster, sandbox: Sandbox, line: Line, folder: Path
 ) -> Scenario:
-    """A run that is named as the test; exports take for ever until they are let end."""
+    """A run that is named as the test; downloads do not end until the test lets them."""
     sandbox.reset()
     sandbox.settings.update({**asdict(Settings()), "export_seconds": 24 * 3600})
     name = request.node.name.removeprefix("test_")

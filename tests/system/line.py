@@ -24,14 +24,14 @@ class Line:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         threading.Thread(target=self._loop.run_forever, name="line", daemon=True).start()
-        self.mend()
+        self.restore()
 
     def connection(self) -> str:
         """The Connection to the sandbox by way of this line, with the secret that is valid now."""
         direct = self._sandbox.connection_json()
         return direct.replace(self._sandbox.api_url, f"http://127.0.0.1:{self.port}")
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
     def cut(self) -> None:

@@ -1,4 +1,4 @@
-"""One DAG run that is disturbed, and what must be true of it in the end."""
+"""One DAG run that is disturbed, and what must hold in the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIDS = "select pid from task_instance where dag_id = %s and run_id = %s and stat
 RESULTS = (
     "select value from xcom where dag_id = %s and run_id = %s and key = 'return_value' and task_id in %s"
 )
-REMEMBERED = "select key from task_state_store where dag_id = %s and run_id = %s"
+STORED_IDS = "select key from task_state_store where dag_id = %s and run_id = %s"
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Row:
 
     @classmethod
     def of(cls, scenario: str, sandbox: Sandbox, files: int, started: float) -> Row:
-        """What the sandbox has seen, now that it is over.
+        """What the sandbox has seen, now that the scenario has ended.
 
         :param files: how many were found whole.
         :param started: when it began, on the monotonic clock.
@@ -68,29 +68,29 @@ class Scenario:
         return self.name
 
     def run(self, here: int, deferred: int) -> None:
-        """Start so many exports that wait in the worker, and so many that wait in the triggerer."""
+        """Start ``here`` exports that wait in the worker and ``deferred`` that wait in the triggerer."""
         self.dag_id, self.expected, self.deferred = f"exports_{here}_{deferred}", here + deferred, deferred
         self.cluster.trigger(self.dag_id, self.run_id)
 
     # -- what to wait for ---------------------------------------------------------------------------------------
 
-    def until_asked(self, times: int = 1) -> None:
-        """Until each export has been polled so often from now on."""
+    def until_polled(self, times: int = 1) -> None:
+        """Wait until each download has been polled ``times`` times from now on."""
         # Airflow starts another try when a deferral ends before its scheduler has noted that it began.
         until(lambda: len(self._noted()) >= self.deferred, "the scheduler has noted every deferral")
         before = self.polls()
 
-        def asked() -> bool:
+        def polled() -> bool:
             polls = self.polls()
             return len(polls) >= self.expected and all(
                 count >= times + before.get(download_id, 0) for download_id, count in polls.items()
             )
 
-        until(asked, f"every export is asked for {times} times")
+        until(polled, f"every download is polled {times} times")
 
     def _noted(self) -> set[str]:
         log = (self.cluster.home / "scheduler.out").read_text(errors="replace")
-        # Not the lines "TaskInstance Finished": there is none where the row was locked just then.
+        # Not the lines "TaskInstance Finished": Airflow leaves them out where the row is locked.
         return set(
             re.findall(
                 rf"Received executor event with state success .*task_id='deferred', run_id='{self.run_id}', "
@@ -116,8 +116,8 @@ class Scenario:
         found = self.cluster.rows(STATES, self.dag_id, self.run_id)
         return {(task_id, map_index): state for task_id, map_index, state in found}
 
-    def remembered(self) -> int:
-        return len(self.cluster.rows(REMEMBERED, self.dag_id, self.run_id))
+    def stored_ids(self) -> int:
+        return len(self.cluster.rows(STORED_IDS, self.dag_id, self.run_id))
 
     # -- what to do ---------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Scenario:
         ((pid,),) = until(lambda: self.cluster.rows(PIDS, self.dag_id, self.run_id), "a task runs")
         os.kill(pid, signal.SIGKILL)
 
-    def let_exports_end(self) -> None:
+    def let_downloads_end(self) -> None:
         self.sandbox.settings.update({"export_seconds": 0})
 
     def log_says(self, text: str, task_id: str) -> Callable[[], bool]:
@@ -141,9 +141,9 @@ class Scenario:
     # -- how it must end ----------------------------------------------------------------------------------------
 
     def ends_well(self, posts: int | None = None) -> None:
-        """No stuck task, every file whole and nothing beside, nothing remembered, no secret anywhere.
+        """Check the end: no stuck task, every file complete, no left-overs, no stored id, no secret anywhere.
 
-        :param posts: how many exports were to be started; as many as there are files, unless given.
+        :param posts: how many downloads must have been created; by default as many as there are files.
         """
         posts = self.expected if posts is None else posts
         self._wait_for_the_end()
@@ -156,7 +156,7 @@ class Scenario:
         created = self.created()
         assert len(created) == posts, f"{len(created)} exports were started where {posts} were wanted"
         assert {result["download_id"] for result in results} <= set(created)
-        assert self.remembered() == 0
+        assert self.stored_ids() == 0
         self.rows.append(Row.of(self.name, self.sandbox, len(results), self._started))
         assert_no_secret_written(self.sandbox, self.cluster)
 
