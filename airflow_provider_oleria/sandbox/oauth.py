@@ -34,6 +34,7 @@ class OAuthServer:
         self._settings = settings
         self._lock = threading.Lock()
         self._expiries: dict[str, float] = {}
+        self.client_id = CLIENT_ID
         self.tokens: list[str] = []
         self.secrets = [client_secret or _new_secret()]
 
@@ -58,6 +59,12 @@ class OAuthServer:
             self._expiries.clear()
             return self.client_secret
 
+    def rotate_credentials(self) -> tuple[str, str]:
+        """Replace the OAuth application: its id, its secret, its tokens; returns the new id and secret."""
+        with self._lock:
+            self.client_id = f"{CLIENT_ID}-{secrets.token_hex(4)}"
+        return self.client_id, self.rotate_secret()
+
     def accepts(self, authorization: str | None) -> bool:
         """Whether an ``Authorization`` header carries a token that is valid now."""
         scheme, _, token = (authorization or "").partition(" ")
@@ -76,14 +83,14 @@ class OAuthServer:
         if form["grant_type"] != "client_credentials":
             return error(400, "unsupported_grant_type")
         sent = (form["client_id"], form["client_secret"])
-        if not _same(sent, (CLIENT_ID, self.client_secret)):
+        if not _same(sent, (self.client_id, self.client_secret)):
             return error(401, "invalid_client")
         if form["scope"] != SCOPE:
             return error(400, "invalid_scope")
         if form.get("audience", self._default_audience) != AUDIENCE:
             return error(400, "invalid_request")
         life = self._settings.token_seconds
-        token = _new_token(life)
+        token = _new_token(self.client_id, life)
         with self._lock:
             self.tokens.append(token)
             self._expiries[token] = time.monotonic() + life
@@ -118,12 +125,12 @@ def _new_secret() -> str:
     return f"s3cret+/=&%~{secrets.token_urlsafe(24)}"
 
 
-def _new_token(life: float) -> str:
+def _new_token(client_id: str, life: float) -> str:
     """A token that looks like the JWT a real one is; nobody but its issuer may look inside."""
     now = int(time.time())
     claims = {
-        "sub": CLIENT_ID,
-        "client_id": CLIENT_ID,
+        "sub": client_id,
+        "client_id": client_id,
         "scope": SCOPE,
         "token_use": "access",
         "iat": now,

@@ -50,7 +50,6 @@ class Sandbox:
     :param client_secret: the client's secret; one is made up unless given.
     """
 
-    client_id = oauth.CLIENT_ID
     audience = oauth.AUDIENCE
     scope = oauth.SCOPE
 
@@ -156,6 +155,11 @@ class Sandbox:
         return self.api_url + oauth.PATH
 
     @property
+    def client_id(self) -> str:
+        """The client id that is valid now."""
+        return self._tenant.oauth.client_id
+
+    @property
     def client_secret(self) -> str:
         """The client secret that is valid now."""
         return self._tenant.oauth.client_secret
@@ -187,6 +191,15 @@ class Sandbox:
     def rotate_secret(self) -> str:
         """Replace the client secret, and revoke the tokens minted so far; returns the new one."""
         return self._tenant.oauth.rotate_secret()
+
+    def rotate_credentials(self) -> tuple[str, str]:
+        """Replace client id and client secret, as Oleria's rotation does, and revoke the tokens minted so far.
+
+        Downloads belong to the tenant: the new credentials see those of the old ones.
+
+        :return: the new client id and client secret.
+        """
+        return self._tenant.oauth.rotate_credentials()
 
     def replace_export(self, download_id: str) -> Expected:
         """Put another object (other bytes, another ETag) behind an export's presigned URLs.

@@ -11,7 +11,7 @@ import pytest
 import requests
 from sandbox_client import Client
 
-from airflow_provider_oleria.sandbox import Sandbox
+from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 
 def test_a_token_comes_as_published(client: Client) -> None:
@@ -96,6 +96,29 @@ def test_a_rotated_secret_replaces_the_old_one(client: Client) -> None:
     assert client.mint(client_secret=old).json() == {"error": "invalid_client"}
     assert client.mint(client_secret=new).status_code == 200
     assert client.get("x", headers=headers).status_code == 401
+
+
+def test_rotated_credentials_replace_the_old_ones_and_see_their_downloads(client: Client) -> None:
+    sandbox = client.sandbox
+    before = client.form()
+    download_id = client.create()
+    client_id, secret = sandbox.rotate_credentials()
+
+    assert (client_id, secret) == (sandbox.client_id, sandbox.client_secret)
+    assert client_id != before["client_id"]
+    assert client.mint(**before).json() == {"error": "invalid_client"}
+    assert client.get(download_id).status_code == 401
+    assert Client(sandbox).get(download_id).status_code == 200
+    connection = json.loads(sandbox.connection_json())
+    assert (connection["extra"]["client_id"], connection["extra"]["client_secret"]) == (client_id, secret)
+
+
+def test_an_unknown_status_and_a_long_retry_after_can_be_ordered(client: Client) -> None:
+    client.sandbox.fail(Fault(kind="create", fields={"status": "queued"}))
+    assert client.post({"context": "identities"}).json()["status"] == "queued"
+    client.sandbox.fail(Fault(kind="get", status=429, headers={"Retry-After": "900"}))
+    refused = client.get("x")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "900")
 
 
 def test_an_export_is_accepted_then_completed(client: Client) -> None:
