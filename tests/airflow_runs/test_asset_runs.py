@@ -17,11 +17,8 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 
-from .conftest import AIRFLOW_V_3_2_PLUS, Run, new_dag
+from .conftest import AIRFLOW_V_3_2_PLUS, Run, RunDag, new_dag
 from .test_download_runs import both_modes
-
-RunDag = Callable[[DAG], Run]
-
 
 EVENTS = """
     select asset.uri, event.source_task_id, event.extra

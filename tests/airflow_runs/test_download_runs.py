@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import Filter, Sort
@@ -17,9 +16,7 @@ from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, Ole
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
 
-from .conftest import Run, new_dag
-
-RunDag = Callable[[DAG], Run]
+from .conftest import RunDag, new_dag
 
 both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "deferrable"])
 

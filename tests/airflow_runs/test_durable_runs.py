@@ -14,11 +14,10 @@ from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
-from .conftest import REMEMBERS, Run, new_dag
+from .conftest import REMEMBERS, Run, RunDag, new_dag
 from .exports import created, export_dag, remembering, when
 from .test_download_runs import assert_whole, both_modes
 
-RunDag = Callable[[DAG], Run]
 Clear = Callable[[DAG, Run], Run]
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

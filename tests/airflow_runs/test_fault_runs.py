@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException
+from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_provider_oleria.exceptions import OleriaProtocolError
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
@@ -17,10 +17,8 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
 from tests.leaks import assert_no_secret
 
-from .conftest import AIRFLOW_3_0, REMEMBERS, Run, new_dag
+from .conftest import AIRFLOW_3_0, REMEMBERS, RunDag, new_dag
 from .test_download_runs import assert_whole, both_modes
-
-RunDag = Callable[[DAG], Run]
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -19,10 +19,9 @@ from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, Ole
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
-from .conftest import Run, new_dag
+from .conftest import Run, RunDag, new_dag
 from .exports import created, export_dag, remembering, when
 
-RunDag = Callable[[DAG], Run]
 Clear = Callable[[DAG, Run], Run]
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

@@ -6,21 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_oleria.sandbox import Sandbox
 from tests.leaks import assert_no_secret
-
-from .conftest import Run
-
-RunDag = Callable[[DAG], Run]
-
 
 LINEAGE_DAG = """
 from datetime import datetime

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -18,10 +17,8 @@ from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.leaks import assert_no_secret
 
-from .conftest import AIRFLOW_V_3_3_PLUS, Run, new_dag
+from .conftest import AIRFLOW_V_3_3_PLUS, RunDag, new_dag
 from .test_download_runs import both_modes
-
-RunDag = Callable[[DAG], Run]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
@@ -16,9 +15,7 @@ from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from tests.servers.s3 import Bucket
 
-from .conftest import Run, new_dag
-
-RunDag = Callable[[DAG], Run]
+from .conftest import Run, RunDag, new_dag
 
 
 def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(

@@ -11,8 +11,7 @@ import pytest
 
 from airflow_provider_oleria.check.assumptions import ASSUMPTIONS
 from airflow_provider_oleria.sandbox import Sandbox
-
-from .leaks import leaks
+from tests.leaks import assert_no_secret, cells_of
 
 
 @pytest.mark.usefixtures("airflow_db")
@@ -35,4 +34,4 @@ def test_outside_of_any_task(oleria_sandbox: Sandbox) -> None:
     asked = sum(not item.alarming for item in ASSUMPTIONS)
     assert f"{asked} of {asked} assumptions hold" in done.stdout
     # At DEBUG, as conftest.py has it.
-    assert leaks(oleria_sandbox, done.stdout + done.stderr) == []
+    assert_no_secret(oleria_sandbox, done.stdout + done.stderr, nor=cells_of(oleria_sandbox))

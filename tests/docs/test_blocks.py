@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 from airflow.models import DagBag
-from airflow.providers.common.compat.sdk import DAG
 
-from tests.airflow_runs.conftest import Run, new_dag
+from tests.airflow_runs.conftest import RunDag, new_dag
 
 from .blocks import Block, blocks
-
-RunDag = Callable[[DAG], Run]
 
 BLOCKS = list(blocks())
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sandbox_client import Client
 
 from airflow_provider_oleria.sandbox import Sandbox
+
+from .client import Client
 
 
 @pytest.fixture

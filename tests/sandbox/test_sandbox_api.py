@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox_client import Client
 
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+
+from .client import Client
 
 
 def test_a_token_comes_as_published(client: Client) -> None:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sandbox_client import Client
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import OPERATORS, Filter, Sort
@@ -20,6 +19,8 @@ from airflow_provider_oleria.sandbox import selection
 from airflow_provider_oleria.sandbox.catalogue import columns_of
 from airflow_provider_oleria.sandbox.columns import REFERENCE_MOMENT
 from airflow_provider_oleria.sandbox.days import CHANGING, present
+
+from .client import Client
 
 Row = dict[str, str]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_client import Client
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.sandbox.settings import DEPARTURES
+
+from .client import Client
 
 
 def _audience(client: Client) -> bool:

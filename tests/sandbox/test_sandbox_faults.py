@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import requests
-from sandbox_client import Client
 from urllib3.exceptions import ReadTimeoutError
 
 from airflow_provider_oleria.sandbox import Fault
+
+from .client import Client
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from sandbox_client import Client
 
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+
+from .client import Client
 
 
 @pytest.fixture

@@ -33,14 +33,16 @@ either_way = pytest.mark.parametrize("options", [PARTS, ONE_STREAM], ids=["parts
 class Answer:
     """An answer of the store, and how much of it arrives.
 
-    :param at_most: how many bytes of the body are sent before the connection is reset.
-    :param then: called before that.
+    :param at_most: how many bytes of the body are sent before the connection ends.
+    :param reset: whether it ends with a reset, after which bytes that had arrived may be lost, or is closed.
+    :param then: called before a reset.
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
     at_most: int | None = None
+    reset: bool = True
     then: Callable[[], object] = lambda: time.sleep(0.01)
 
     def but(self, *, without: tuple[str, ...] = (), **headers: str) -> Answer:
@@ -55,13 +57,16 @@ Says = Callable[[int, Answer], Answer]
 
 @dataclass
 class Store:
-    """Serves ``CONTENT`` as S3 does, but for what ``says`` makes of it.
+    """Serves one object as S3 does, but for what ``says`` makes of an answer.
 
     :param says: called in the thread of the request.
-    :param ranges: what was asked for, in order.
+    :param content: the object.
+    :param ranges: the ``Range`` header of each request, in order of arrival.
+    :param urls: the path and query of each request.
     """
 
     says: Says
+    content: bytes = CONTENT
     ranges: list[str | None] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -71,11 +76,12 @@ class Store:
             self.ranges.append(asked)
             self.urls.append(path)
             number = len(self.ranges)
-        right = Answer(200, {"ETag": '"one"', "Accept-Ranges": "bytes"}, CONTENT)
+        content = self.content
+        right = Answer(200, {"ETag": '"one"', "Accept-Ranges": "bytes"}, content)
         if found := re.fullmatch(r"bytes=(\d+)-(\d*)", asked or ""):
-            first, last = int(found[1]), min(int(found[2] or len(CONTENT)), len(CONTENT) - 1)
-            right = replace(right, status=206, body=CONTENT[first : last + 1]).but(
-                Content_Range=f"bytes {first}-{last}/{len(CONTENT)}"
+            first, last = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+            right = replace(right, status=206, body=content[first : last + 1]).but(
+                Content_Range=f"bytes {first}-{last}/{len(content)}"
             )
         return self.says(number, right.but(Content_Length=str(len(right.body))))
 
@@ -94,8 +100,7 @@ class Store:
                 self.end_headers()
                 self.wfile.write(answer.body[: answer.at_most])
                 self.close_connection = answer.at_most is not None or "Content-Length" not in answer.headers
-                if answer.at_most is not None:
-                    # A reset, not an end: what has arrived may be lost on the way up.
+                if answer.at_most is not None and answer.reset:
                     answer.then()
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -22,6 +19,8 @@ from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net import backoff
 from airflow_provider_oleria.transfer import destination, source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
+
+from .store import Answer, Store
 
 SETTINGS = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
 
@@ -48,63 +47,18 @@ breaks = st.lists(st.one_of(st.none(), st.just(-1), st.integers(0, 6000)), max_s
 speeds = st.sampled_from([math.inf, 1e11, 1.0])
 
 
-class Store:
-    """Serves one object as S3 does, and breaks answers as told."""
+def store(content: bytes, breaks: list[int | None]) -> Store:
+    """A store whose answers break off in turn."""
+    to_come = iter(breaks)
 
-    def __init__(self, content: bytes, breaks: list[int | None]) -> None:
-        self.content = content
-        self.etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
-        self._breaks = iter(breaks)
-        self._lock = threading.Lock()
+    def says(_number: int, right: Answer) -> Answer:
+        at_most = next(to_come, None)
+        if at_most != -1:
+            return replace(right, at_most=at_most, reset=False)
+        body = b"<Error><Code>AccessDenied</Code></Error>"
+        return Answer(403, {"Content-Length": str(len(body))}, body)
 
-    def next_break(self) -> int | None:
-        with self._lock:
-            return next(self._breaks, None)
-
-    @contextmanager
-    def serving(self) -> Iterator[str]:
-        store = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                at_most = store.next_break()
-                if at_most == -1:
-                    self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
-                    return
-                body, status, content_range = store.content, 200, None
-                if asked := self.headers.get("Range"):
-                    first, last = asked.removeprefix("bytes=").split("-")
-                    body = body[int(first) : int(last) + 1 if last else None]
-                    status, content_range = (
-                        206,
-                        f"bytes {first}-{int(first) + len(body) - 1}/{len(store.content)}",
-                    )
-                self.answer(status, body, content_range, at_most)
-
-            def answer(
-                self, status: int, body: bytes, content_range: str | None = None, at_most: int | None = None
-            ) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Accept-Ranges", "bytes")
-                self.send_header("ETag", store.etag)
-                if content_range:
-                    self.send_header("Content-Range", content_range)
-                self.end_headers()
-                self.wfile.write(body if at_most is None else body[:at_most])
-                self.close_connection = at_most is not None
-
-            def log_message(self, *args: object) -> None: ...
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/export.csv?X-Amz-Signature=f00d"
-        finally:
-            server.shutdown()
-            server.server_close()
+    return Store(says, content)
 
 
 def rows_of(content: bytes) -> int:
@@ -124,7 +78,7 @@ def fetched(
 ) -> tuple[Transferred | None, bytes | None]:
     with (
         TemporaryDirectory() as folder,
-        Store(content, breaks).serving() as url,
+        store(content, breaks).serving() as url,
         patch.object(backoff, "INITIAL_BACKOFF", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
@@ -132,7 +86,9 @@ def fetched(
     ):
         file = Path(folder) / "out.csv"
         try:
-            done = transfer(lambda: url, ObjectStoragePath(file.as_uri()), SETTINGS, options)
+            done = transfer(
+                lambda: f"{url}?X-Amz-Signature=f00d", ObjectStoragePath(file.as_uri()), SETTINGS, options
+            )
         except OleriaError:
             done = None
         assert [path.name for path in Path(folder).iterdir()] == (["out.csv"] if done else [])
