@@ -6,13 +6,6 @@ the sensor translate :class:`OleriaFatalError` into ``AirflowFailException`` at 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 
 class OleriaError(Exception):
     """Anything this package raises. Its text never holds a secret, a token or a presigned URL."""
@@ -117,20 +110,3 @@ class OleriaDownloadNotReadyError(OleriaTransientError):
 
 class OleriaProtocolError(OleriaTransientError):
     """An answer that the published contract does not know."""
-
-
-def without_frames(call: Callable[P, T]) -> Callable[P, T]:
-    """Have errors come out of ``call`` without the frames they were raised in.
-
-    For code whose variables hold secrets: error trackers, and some consoles, show the variables of each frame.
-    """
-
-    @wraps(call)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return call(*args, **kwargs)
-        except OleriaError as problem:
-            del args, kwargs  # this frame stays
-            raise problem.with_traceback(None) from problem.__cause__
-
-    return wrapper

@@ -24,6 +24,7 @@ from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.tokens import TOKENS, Mask
 from airflow_provider_oleria.exceptions import OleriaError, OleriaOutageError
 from airflow_provider_oleria.net.failures import fault
+from airflow_provider_oleria.net.redaction import clear_frames
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ class AsyncClient:
             case ReloadConnection():
                 return await self._connection.has_changed(self._used)
 
+    @clear_frames
     async def _send(self, step: Request) -> Response:
         access = self._connection.access
         settings = self._used = access.settings

@@ -22,6 +22,7 @@ from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
 from airflow_provider_oleria.api.tokens import TOKENS, Mask, TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net.redaction import clear_frames
 from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class OleriaSession(SafeSession):
         self._mask = mask
         self._tokens = tokens
 
+    @clear_frames
     def request(  # type: ignore[override]  # as in SafeSession
         self, method: str, url: str, *args: Any, **kwargs: Any
     ) -> requests.Response:

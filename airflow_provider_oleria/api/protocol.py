@@ -31,11 +31,10 @@ from airflow_provider_oleria.exceptions import (
     OleriaResponseLostError,
     OleriaTimeoutError,
     OleriaUnavailableError,
-    without_frames,
 )
 from airflow_provider_oleria.filters import checked_filters, checked_sorts
 from airflow_provider_oleria.net.backoff import Clock, RetryBudget, retry_after
-from airflow_provider_oleria.net.redaction import excerpt, redacted
+from airflow_provider_oleria.net.redaction import clear_frames, excerpt, redacted
 
 log = logging.getLogger(__name__)
 
@@ -304,7 +303,7 @@ def _vendor_text(answer: Response) -> str:
     return excerpt(answer.body)
 
 
-@without_frames
+@clear_frames
 def _read_download(answer: Response) -> Download:
     content = answer.json
     if content is None:

@@ -24,10 +24,9 @@ from airflow_provider_oleria.exceptions import (
     OleriaProtocolError,
     OleriaRequestError,
     OleriaUnavailableError,
-    without_frames,
 )
 from airflow_provider_oleria.net.backoff import RetryBudget, retry_after
-from airflow_provider_oleria.net.redaction import excerpt
+from airflow_provider_oleria.net.redaction import clear_frames, excerpt
 from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
 
 log = logging.getLogger(__name__)
@@ -62,6 +61,7 @@ class TokenCache:
         self._locks: dict[bytes, threading.Lock] = {}
         self._mints: SingleFlight[Token] = SingleFlight()
 
+    @clear_frames
     def get(self, settings: Settings, mask: Mask) -> Token:
         """A usable token, minted if there is none.
 
@@ -131,7 +131,7 @@ TOKENS: Final = TokenCache(mint_with_retries)
 """This process's tokens."""
 
 
-@without_frames
+@clear_frames
 def mint(settings: Settings) -> Token:
     """Ask the token endpoint once.
 

@@ -19,7 +19,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_oleria.compat import mask_secret, read_connection
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import Download, DownloadStatus, SavedDownload, SaveOptions
-from airflow_provider_oleria.exceptions import OleriaDownloadNotReadyError, OleriaError, without_frames
+from airflow_provider_oleria.exceptions import OleriaDownloadNotReadyError, OleriaError
+from airflow_provider_oleria.net.redaction import clear_frames
 from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
@@ -323,12 +324,12 @@ class OleriaHook(BaseHook):
     async def _aread(self) -> Settings:
         return await asyncio.to_thread(_guarded, self._checked(*await read_connection(self.oleria_conn_id)))
 
-    @without_frames
+    @clear_frames
     def _read(self) -> Settings:
         connection = self.get_connection(self.oleria_conn_id)
         return self._checked(connection, connection.extra_dejson)
 
-    @without_frames
+    @clear_frames
     def _checked(self, connection: Connection, extra: Mapping[str, Any]) -> Settings:
         from airflow_provider_oleria.connection.settings import read_settings
 
@@ -343,6 +344,7 @@ class OleriaHook(BaseHook):
         )
 
     @staticmethod
+    @clear_frames
     def _masked(request: Download) -> Download:
         if request.url:
             mask_secret(urlsplit(request.url).query)
@@ -356,6 +358,7 @@ def _async_client() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
     return async_client
 
 
+@clear_frames
 def _guarded(settings: Settings) -> Settings:
     """Have Airflow mask the secret in logs, form-encoded as well: that is how it is sent."""
     mask_secret(settings.client_secret)
@@ -363,6 +366,7 @@ def _guarded(settings: Settings) -> Settings:
     return settings
 
 
+@clear_frames
 def _minted(token: str) -> None:
     mask_secret(token)
     metrics.count(metrics.TOKEN_MINTED)

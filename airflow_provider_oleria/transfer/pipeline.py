@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import Column, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaObjectChangedError
-from airflow_provider_oleria.net.redaction import guard_library_logs
+from airflow_provider_oleria.net.redaction import clear_frames, guard_library_logs
 from airflow_provider_oleria.transfer.background import BackgroundConsumer
 from airflow_provider_oleria.transfer.checks import Checks
 from airflow_provider_oleria.transfer.content_encoding import decoded
@@ -39,6 +39,7 @@ class Transferred:
     columns: tuple[Column, ...]
 
 
+@clear_frames
 def transfer(
     fresh_url: Callable[[], str],
     destination: ObjectStoragePath,

@@ -1,10 +1,13 @@
-"""What an error tracker makes of an error: the variables of each frame it came through, and of its causes' frames."""
+"""What an error tracker shows of an error: the variables of each frame, also of chained errors."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -21,8 +24,9 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 
 def frames(problem: BaseException | None) -> Iterator[str]:
-    """Each frame beyond the tests' own, with its variables."""
+    """The error's text, and each frame outside the tests with its variables; the same of chained errors."""
     while problem is not None:
+        yield repr(problem)
         trace = problem.__traceback__
         while trace is not None:
             code = trace.tb_frame.f_code
@@ -33,7 +37,7 @@ def frames(problem: BaseException | None) -> Iterator[str]:
 
 
 def said(fault: Fault) -> str:
-    """What is wrong, in short."""
+    """The fault, for the name of a test."""
     ordered = {name: value for name, value in vars(fault).items() if value != getattr(Fault, name)}
     return ", ".join(f"{name} {value}" for name, value in ordered.items())
 
@@ -103,4 +107,92 @@ def test_an_error_of_the_transfer_shows_no_secret(
         OleriaHook().save_download(
             download_id, (tmp_path / "out.csv").as_uri(), SaveOptions(max_concurrency=2, part_size=20_000)
         )
+    assert_nothing_shown(raised.value, oleria_sandbox)
+
+
+class Interrupted(BaseException):
+    """Raised by a signal handler, as Airflow's ``execution_timeout`` and SIGTERM do."""
+
+
+@pytest.fixture
+def interrupt(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Raises :class:`Interrupted` in the main thread once the sandbox has received a call of that kind."""
+    threads: list[threading.Thread] = []
+    given_up = threading.Event()
+
+    def raise_interrupted(number: int, frame: FrameType | None) -> None:
+        raise Interrupted
+
+    def when_received(kind: str) -> None:
+        def watch() -> None:
+            while not oleria_sandbox.count(kind) and not given_up.wait(0.01):
+                pass
+            if not given_up.is_set():
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+        oleria_sandbox.fail(Fault(kind, hang=60, times=None))
+        threads.append(threading.Thread(target=watch))
+        threads[-1].start()
+
+    before = signal.signal(signal.SIGUSR1, raise_interrupted)
+    yield when_received
+    given_up.set()
+    for thread in threads:
+        thread.join()
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("kind", ["token", "get", "create", "fetch"])
+def test_an_interrupted_call_shows_no_secret(
+    oleria_sandbox: Sandbox,
+    download_id: str,
+    tmp_path: Path,
+    interrupt: Callable[[str], None],
+    kind: str,
+) -> None:
+    if kind == "token":
+        TOKENS.clear()
+    interrupt(kind)
+
+    with pytest.raises(Interrupted) as raised:
+        if kind == "create":
+            OleriaHook().create_download("identities")
+        elif kind == "fetch":
+            OleriaHook().save_download(download_id, (tmp_path / "out.csv").as_uri())
+        else:
+            OleriaHook().get_download(download_id)
+    assert_nothing_shown(raised.value, oleria_sandbox)
+    assert any("requests" in frame for frame in frames(raised.value)), "the frames themselves are kept"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_transfer_in_parts_shows_no_secret(
+    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, interrupt: Callable[[str], None]
+) -> None:
+    oleria_sandbox.reset()
+    interrupt("fetch")
+
+    with pytest.raises(Interrupted) as raised:
+        OleriaHook().save_download(
+            large_download, (tmp_path / "out.csv").as_uri(), SaveOptions(max_concurrency=2, part_size=20_000)
+        )
+    assert_nothing_shown(raised.value, oleria_sandbox)
+
+
+@pytest.mark.parametrize("what", ["the client secret", "a token", "a presigned URL"])
+def test_an_interrupted_mask_shows_no_secret(
+    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Airflow masks a secret by a call to another process, in which a signal can arrive."""
+
+    def mask(secret: str) -> None:
+        is_token, is_url = secret in oleria_sandbox.tokens, "X-Amz" in secret
+        kind = "a token" if is_token else "a presigned URL" if is_url else "the client secret"
+        if kind == what:
+            raise Interrupted
+
+    TOKENS.clear()
+    monkeypatch.setattr("airflow_provider_oleria.hooks.oleria.mask_secret", mask)
+    with pytest.raises(Interrupted) as raised:
+        OleriaHook().get_download(download_id)
     assert_nothing_shown(raised.value, oleria_sandbox)
