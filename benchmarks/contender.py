@@ -20,14 +20,14 @@ def ours() -> Transfer:
     """The package's own, with its checks: length, sha256, row count."""
     from airflow_provider_oleria.connection.settings import Settings
     from airflow_provider_oleria.downloads import SaveOptions
-    from airflow_provider_oleria.transfer.destination import resolved
+    from airflow_provider_oleria.transfer.destination import resolve
     from airflow_provider_oleria.transfer.pipeline import transfer
 
     settings = Settings("http://127.0.0.1", "http://127.0.0.1", "client", "secret")
-    resolved("file:///tmp/any")  # which loads Airflow's object storage
+    resolve("file:///tmp/any")  # which loads Airflow's object storage
 
     def run(url: str, path: str) -> dict[str, Any]:
-        return asdict(transfer(lambda: url, resolved(f"file://{path}"), settings, SaveOptions()))
+        return asdict(transfer(lambda: url, resolve(f"file://{path}"), settings, SaveOptions()))
 
     return run
 

@@ -17,7 +17,7 @@ from airflow_provider_oleria.transfer.background import BackgroundConsumer
 from airflow_provider_oleria.transfer.checks import Checks
 from airflow_provider_oleria.transfer.content_encoding import decoded
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
-from airflow_provider_oleria.transfer.destination import check_writable, publication, resolved
+from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
 from airflow_provider_oleria.transfer.formats import check_options, column_type, converts, writer_for
 from airflow_provider_oleria.transfer.progress import reported
 from airflow_provider_oleria.transfer.source import Source
@@ -71,7 +71,7 @@ def _transfer(
         source = stack.enter_context(
             Source(fresh_url, settings, max_concurrency=options.max_concurrency, part_size=options.part_size)
         )
-        file = stack.enter_context(publication(destination, source.size or 0))
+        file = stack.enter_context(publish(destination, source.size or 0, options.max_concurrency))
         received, written = _Digest(), _Digest()
         records, gates = RecordCounter(), Checks(options)
         converted = converts(str(destination))
@@ -121,7 +121,7 @@ def prepared(destination: str | ObjectStoragePath, options: SaveOptions) -> Obje
 
     :raises OleriaInputError: it is no file, cannot be written, or does not go with the options.
     """
-    path = resolved(destination)
+    path = resolve(destination)
     check_options(str(path), options)
     check_writable(path)
     return path

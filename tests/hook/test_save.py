@@ -22,7 +22,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
-from airflow_provider_oleria.transfer import destination
+from airflow_provider_oleria.transfer.destination import local
 
 from .saving import ROWS, assert_whole, either_way, save
 
@@ -133,7 +133,7 @@ def test_a_filesystem_that_takes_no_advice_gets_the_file_all_the_same(
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "posix_fadvise", refuse)
-    monkeypatch.setattr(destination, "_DRAIN", 100_000)
+    monkeypatch.setattr(local, "_WRITEBACK", 100_000)
     save(large_download, tmp_path / "out.csv")
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
@@ -192,10 +192,10 @@ def test_killed_at_any_moment_it_leaves_no_part_and_the_next_try_cleans_up(
 def test_a_leftover_somebody_is_still_writing_is_not_removed(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
-    from airflow_provider_oleria.transfer.destination import publication, resolved
+    from airflow_provider_oleria.transfer.destination import publish, resolve
 
-    path = resolved((tmp_path / "out.csv").as_uri())
-    with publication(path, 0) as file:
+    path = resolve((tmp_path / "out.csv").as_uri())
+    with publish(path, 0) as file:
         file.write(b"the slower of two")
         save(large_download, tmp_path / "out.csv")
         assert len(list(tmp_path.iterdir())) == 2

@@ -17,7 +17,7 @@ from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net import backoff
-from airflow_provider_oleria.transfer import destination, source
+from airflow_provider_oleria.transfer import source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 from .store import Answer, Store
@@ -82,7 +82,6 @@ def fetched(
         patch.object(backoff, "INITIAL_BACKOFF", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
-        patch.object(destination, "_DRAIN", 5000),
     ):
         file = Path(folder) / "out.csv"
         try:

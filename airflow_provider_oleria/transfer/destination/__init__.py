@@ -1,268 +1,144 @@
-"""Publication: a file stands at its destination whole, or what stood there before still does.
+"""Atomic publication: the destination holds the complete new file or the previous one.
 
-S3 and GCS publish an upload when it is completed. Elsewhere the file is written under a name of its own,
-``.<name>.<random>.part``, and renamed. What a killed worker leaves behind is removed by whoever next writes to the same
-destination: one task at a time, one destination.
+Each store has a module with two functions: ``check(path)`` and ``create(path, size, max_concurrency)``. To add a store,
+write one and list its URL schemes in :func:`_store`. ``by_rename`` serves every store that has no module of its own.
 """
 
 from __future__ import annotations
 
-import fcntl
-import io
-import logging
-import os
-import secrets
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from glob import escape
-from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
-from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaError, OleriaInputError
+from airflow_provider_oleria.transfer.destination import by_rename, gcs, local, s3
+from airflow_provider_oleria.transfer.destination.errors import store_error
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-log = logging.getLogger(__name__)
 
-_LOCAL: Final = ("", "file", "local")
-_S3: Final = ("s3", "s3a")
-_COMMITTING: Final = (*_S3, "gs", "gcs")
-"""Stores whose filesystem can hold an upload back until it is committed."""
+class NewFile(Protocol):
+    """A file that is being written and is not at its destination yet."""
 
-_BLOCK: Final = 6 * 1024 * 1024
-"""Bytes of an upload sent at a time, and held in memory; s3fs would take 50 MiB."""
+    def write(self, data: bytes, /) -> object:
+        """Append ``data``."""
 
-_MOST_BLOCKS: Final = 9_000
-"""S3 takes 10,000."""
+    def publish(self) -> None:
+        """Replace the destination with this file. Called once, after the last write."""
 
-_DRAIN: Final = 32 * 1024 * 1024
-"""Bytes of a local file that are written to the disk at a time."""
-
-_PROBE: Final = bytes(64 * 1024)
-"""What is written to find out whether there is room at all."""
-
-# What a retry does not mend, unlike a full disk or a store in trouble.
-_LASTING: Final = (
-    PermissionError,
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-    ValueError,
-)
+    def discard(self) -> None:
+        """Remove what was written. Called once, after any error."""
 
 
-def resolved(destination: str | ObjectStoragePath) -> ObjectStoragePath:
-    """The destination as a path of Airflow's object storage.
+class Store(Protocol):
+    """How one kind of store is written to."""
 
-    :raises OleriaInputError: it names no file, or a store whose filesystem is not installed.
+    def check(self, path: ObjectStoragePath) -> None:
+        """Raise an error if ``path`` cannot be written."""
+
+    def create(self, path: ObjectStoragePath, size: int, max_concurrency: int) -> NewFile:
+        """Start a new file for ``path``."""
+
+
+def _store(protocol: str) -> Store:
+    match protocol:
+        case "" | "file" | "local":
+            return local
+        case "s3" | "s3a":
+            return s3
+        case "gs" | "gcs":
+            return gcs
+        case _:
+            return by_rename
+
+
+def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
+    """Convert a destination to a path of Airflow's object storage.
+
+    :param destination: an absolute path, or a URL such as ``s3://conn_id@bucket/key``.
+    :raises OleriaInputError: if it is not the path of a file, its Connection does not exist, or the filesystem of its
+        store is not installed.
     """
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, ObjectStoragePath
 
+    # As text: ObjectStoragePath(path) is a TypeError on Airflow 3.3.2 where the path has no scheme.
     text = str(destination)
     if not text.strip() or text.endswith("/"):
         raise OleriaInputError(f"destination must be the path of a file, not {text!r}")
+    url = urlsplit(text)
+    conn_id, _, host = url.netloc.rpartition("@")
+    if url.scheme in ("", "file", "local") and (host or not url.path.startswith("/")):
+        raise OleriaInputError(f"destination must be an absolute path or a URL, not {text!r}")
     try:
-        path = ObjectStoragePath(destination)
-        _ = path.fs  # which is what looks the store up, and its connection
-    except (ValueError, ImportError) as problem:
+        if conn_id:
+            # The Amazon provider only warns about an unknown id and uses the environment's credentials.
+            BaseHook.get_connection(conn_id)
+        path = ObjectStoragePath(text)
+        _ = path.fs  # finds the store's filesystem
+    except AirflowNotFoundException as error:
         raise OleriaInputError(
-            f"destination {text!r} cannot be opened: {problem}. Install the provider of that store"
-        ) from problem
+            f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
+        ) from error
+    except (ValueError, ImportError) as error:
+        raise OleriaInputError(
+            f"destination {text!r} cannot be opened: {error}. Install the provider of that store"
+        ) from error
     return path
 
 
 def check_writable(path: ObjectStoragePath) -> None:
-    """Find out what can be found out before an export is started: permissions, room, and whether the bucket exists.
+    """Check, before an export is started, that ``path`` can be written: rights, space, existence of the bucket.
 
-    :raises OleriaInputError: naming the destination and what is in the way.
-    :raises OleriaDestinationError: likewise, where it may get out of the way.
+    :raises OleriaInputError: if it cannot be written until somebody changes something.
+    :raises OleriaDestinationError: if it cannot be written now.
     """
-    try:
-        if path.protocol in _LOCAL:
-            _check_folder(Path(path.path))
-        elif path.protocol in _S3:
-            # Begun and given up: it needs the right to write, and leaves nothing.
-            begun = _s3(path, "create_multipart_upload")
-            _s3(path, "abort_multipart_upload", UploadId=begun["UploadId"])
-        elif path.protocol not in _COMMITTING:
-            _check_store(path)
-    except _LASTING as problem:
-        raise OleriaInputError(_cannot_be_written(path, problem)) from problem
-    except _store_faults() as problem:
-        raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
+    with _store_errors(path):
+        _store(path.protocol).check(path)
 
 
 @contextmanager
-def publication(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
-    """A file to write to, which appears at ``path`` when the block ends, and not at all when it raises.
+def publish(path: ObjectStoragePath, size: int, max_concurrency: int = 1) -> Iterator[Writer]:
+    """Write a file that appears at ``path`` when the block ends, and not at all if the block raises.
 
-    :param path: the destination.
-    :param size: about how many bytes are to come.
-    :raises OleriaDestinationError: it cannot be written.
+    :param path: destination, replaced atomically.
+    :param size: expected size, in bytes; 0 if unknown.
+    :param max_concurrency: connections to the store, where it accepts parts in parallel.
+    :raises OleriaInputError: if it cannot be written until somebody changes something.
+    :raises OleriaDestinationError: if it cannot be written now.
     """
-    if path.protocol in _LOCAL:
-        publish = _local_file(Path(path.path))
-    elif path.protocol in _COMMITTING:
-        publish = _upload(path, size)
-    else:
-        publish = _renamed_object(path)
+    with _store_errors(path):
+        file = _store(path.protocol).create(path, size, max_concurrency)
     try:
-        with publish as file:
-            yield file
-    except _store_faults() as problem:
-        raise OleriaDestinationError(_cannot_be_written(path, problem)) from problem
-
-
-def _store_faults() -> tuple[type[Exception], ...]:
-    """What a store's filesystem raises when it cannot be written to."""
-    botocore = sys.modules.get("botocore.exceptions")  # loaded by whoever could raise one of its errors
-    # s3fs makes an OSError of each answer of S3, but not of S3 being out of reach, or of there being no credentials.
-    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
-
-
-def _cannot_be_written(path: ObjectStoragePath, problem: Exception) -> str:
-    return f"destination {str(path)!r} cannot be written: {problem}"
-
-
-@contextmanager
-def _local_file(path: Path) -> Iterator[IO[bytes]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    # In the same folder, since only there a rename is atomic.
-    part = path.with_name(_part_name(path.name))
-    try:
-        # Opened the plain way, for the file mode the umask asks for.
-        with io.BufferedWriter(_Draining(part, "xb")) as file:
-            # Held as long as this process lives: how a leftover is told from a file somebody is writing.
-            with suppress(OSError):  # some network filesystems have no locks; leftovers stay there, then
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-class _Draining(io.FileIO):
-    """A file whose bytes go to the disk while more arrive: what :func:`os.fsync` waits for at the end is little."""
-
-    _undrained = 0
-
-    def write(self, data: Any, /) -> int:
-        written = super().write(data)
-        self._undrained += written
-        if self._undrained >= _DRAIN and hasattr(os, "posix_fadvise"):
-            # "Not needed any more" is how one asks Linux to begin writing, without waiting for it.
-            with suppress(OSError):  # not every filesystem takes advice
-                os.posix_fadvise(
-                    self.fileno(), self.tell() - self._undrained, self._undrained, os.POSIX_FADV_DONTNEED
-                )
-            self._undrained = 0
-        return written
-
-
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{escape(path.name)}.*.part"):
-        with suppress(OSError), leftover.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its writer lives
-            leftover.unlink()
-            log.info("Removed %s, left behind by a process that was killed.", leftover)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _check_folder(path: Path) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the path of a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(_part_name(path.name))
-    try:
-        part.write_bytes(_PROBE)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _upload(path: ObjectStoragePath, size: int) -> Iterator[IO[bytes]]:
-    if path.protocol in _S3:
-        _abort_leftovers(path)
-    # A plain open(…) publishes what was written so far when the block raises.
-    block_size = max(_BLOCK, size // _MOST_BLOCKS + 1)
-    file: Any = path.fs.open(path.path, "wb", autocommit=False, block_size=block_size)
-    try:
-        yield file
-        file.close()
-        file.commit()
+        yield Writer(file, path)
+        with _store_errors(path):
+            file.publish()
     except BaseException:
-        with suppress(Exception):  # what went wrong is the error to show
+        with suppress(Exception):  # the first error is the one to report
             file.discard()
-        file.closed = True  # or the garbage collector would try to finish it
         raise
-    finally:
-        with suppress(ValueError):  # fsspec would hold on to it as part of a transaction
-            path.fs.transaction.files.remove(file)
 
 
-def _abort_leftovers(path: ObjectStoragePath) -> None:
-    """Uploads to this very key that were begun and never completed: invisible, and paid for."""
-    with suppress(OSError):  # not everybody who may write may list
-        for upload in _s3(path, "list_multipart_uploads", prefix=True).get("Uploads", []):
-            if upload["Key"] == path.fs.split_path(path.path)[1]:
-                _s3(path, "abort_multipart_upload", UploadId=upload["UploadId"])
-                log.info("Aborted an upload to %s, left behind by a process that was killed.", path)
+class Writer:
+    """The open end of a :class:`NewFile`; errors of its store are converted."""
 
+    def __init__(self, file: NewFile, path: ObjectStoragePath) -> None:
+        self._file = file
+        self._path = path
 
-def _s3(path: ObjectStoragePath, operation: str, *, prefix: bool = False, **arguments: str) -> dict[str, Any]:
-    bucket, key, _ = path.fs.split_path(path.path)
-    return dict(
-        path.fs.call_s3(operation, Bucket=bucket, **{"Prefix" if prefix else "Key": key}, **arguments) or {}
-    )
+    def write(self, data: bytes) -> None:
+        """Append ``data``."""
+        with _store_errors(self._path):
+            self._file.write(data)
 
 
 @contextmanager
-def _renamed_object(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """For stores that cannot hold an upload back: written under another name, then moved."""
-    fs, target, part = _beside(path)
-    for leftover in fs.glob(f"{target.parent}/.{escape(target.name)}.*.part"):
-        fs.rm_file(leftover)
-        log.info("Removed %s, left behind by a process that was killed.", leftover)
+def _store_errors(path: ObjectStoragePath) -> Iterator[None]:
+    """Convert every error of a store's filesystem."""
     try:
-        with fs.open(part, "wb") as file:
-            yield file
-        fs.mv(part, str(target))
-    except BaseException:
-        with suppress(Exception):  # what went wrong is the error to show
-            fs.rm_file(part)
+        yield
+    except OleriaError:
         raise
-
-
-def _check_store(path: ObjectStoragePath) -> None:
-    fs, target, part = _beside(path)
-    if fs.isdir(str(target)):
-        raise IsADirectoryError(f"{target} is a folder; give the path of a file in it")
-    fs.pipe_file(part, _PROBE)
-    fs.rm_file(part)
-
-
-def _beside(path: ObjectStoragePath) -> tuple[Any, PurePosixPath, str]:
-    """The filesystem, the target, and a name in the target's folder, which is made where it is missing."""
-    target = PurePosixPath(path.path)
-    path.fs.makedirs(str(target.parent), exist_ok=True)
-    return path.fs, target, str(target.with_name(_part_name(target.name)))
-
-
-def _part_name(name: str) -> str:
-    """Hidden, and never matching ``*.csv``."""
-    return f".{name}.{secrets.token_hex(4)}.part"
+    except Exception as error:
+        raise store_error(path, error) from error

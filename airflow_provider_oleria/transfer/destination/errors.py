@@ -1,0 +1,67 @@
+"""An error of a store's filesystem → ours, fatal if a retry will not help."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
+from airflow_provider_oleria.net.redaction import redacted
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+_FATAL_ERRNOS: Final = {
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENXIO,
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EXDEV,
+    errno.ENODEV,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOSYS,
+    errno.EILSEQ,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+}
+
+# For filesystems that raise them without an errno, and for malformed credentials.
+_FATAL_CLASSES: Final = (
+    PermissionError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    TypeError,
+)
+
+_TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}
+
+
+def store_error(path: ObjectStoragePath, error: Exception) -> OleriaInputError | OleriaDestinationError:
+    """The error that names the destination, the cause and the Connection to look at."""
+    cause = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+    text = f"destination {str(path)!r} cannot be written: {redacted(cause)}"
+    if conn_id := urlsplit(str(path)).netloc.rpartition("@")[0]:
+        text += f". Check the Airflow Connection {conn_id!r} and its rights"
+    return (OleriaInputError if _is_fatal(error) else OleriaDestinationError)(text)
+
+
+def _is_fatal(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FATAL_ERRNOS
+    # azure.core calls the HTTP status ``status_code``, gcsfs ``code``.
+    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    if isinstance(status, int):
+        return 400 <= status < 500 and status not in _TRANSIENT_STATUS
+    return isinstance(error, _FATAL_CLASSES)
