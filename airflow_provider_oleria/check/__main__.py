@@ -8,15 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
-from airflow.providers.common.compat.sdk import AirflowException
-
 from airflow_provider_oleria import __version__
 from airflow_provider_oleria.api.client import OleriaSession
 from airflow_provider_oleria.check.assumptions import ASSUMPTIONS
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.check.evidence import gather
 from airflow_provider_oleria.check.table import looked_at, rendered
-from airflow_provider_oleria.compat import read_connections_outside_tasks
+from airflow_provider_oleria.compat import AirflowException, read_connections_outside_tasks
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.hooks.oleria import OleriaHook

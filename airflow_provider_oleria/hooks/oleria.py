@@ -14,9 +14,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
-from airflow.providers.common.compat.sdk import BaseHook
-
-from airflow_provider_oleria.compat import mask_secret, read_connection
+from airflow_provider_oleria.compat import BaseHook, mask_secret, read_connection
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import Download, DownloadStatus, SavedDownload, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaDownloadNotReadyError, OleriaError
@@ -25,12 +23,13 @@ from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection, ObjectStoragePath
+    from airflow.sdk import Connection
     from requests_oauthlib import OAuth2Session
 
     from airflow_provider_oleria.api.async_client import AsyncClient
     from airflow_provider_oleria.api.client import Client
     from airflow_provider_oleria.api.protocol import Flow
+    from airflow_provider_oleria.compat import ObjectStoragePath
     from airflow_provider_oleria.connection.settings import Settings
 
 T = TypeVar("T")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
+from airflow_provider_oleria.compat import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import TaskInstanceKey
+    from airflow.sdk.types import TaskInstanceKey
 
 
 class OleriaGuideLink(BaseOperatorLink):
@@ -40,7 +40,7 @@ class OleriaSavedFileLink(BaseOperatorLink):
         if hasattr(operator, "saved"):
             path = operator.saved.path if operator.saved else None
         else:  # a task as the webserver knows it
-            from airflow.providers.common.compat.sdk import XCom
+            from airflow_provider_oleria.compat import XCom
 
             result = XCom.get_value(ti_key=ti_key, key="return_value")
             path = result.get("path") if isinstance(result, dict) else None

@@ -13,9 +13,9 @@ from airflow_provider_oleria.observability.best_effort import best_effort
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.openlineage.facet import Dataset
-    from airflow.providers.common.compat.sdk import Asset, BaseHook
+    from openlineage.client.event_v2 import Dataset
 
+    from airflow_provider_oleria.compat import Asset, BaseHook
     from airflow_provider_oleria.downloads import SavedDownload
 
 
@@ -36,16 +36,15 @@ def collect(hook: BaseHook, *, read: str | None, written: str) -> None:
     :param written: URI of the file.
     """
     with best_effort("Collecting lineage"):
-        from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
-
-        from airflow_provider_oleria.compat import lineage_is_read
+        from airflow_provider_oleria.compat import get_hook_lineage_collector, lineage_is_read
 
         if not lineage_is_read():
             return
-        collector = get_hook_lineage_collector()
+        collector: Any = get_hook_lineage_collector()
+        kind = "asset" if hasattr(collector, "add_input_asset") else "dataset"  # Airflow 2.11
         if read:
-            collector.add_input_asset(context=hook, uri=read)
-        collector.add_output_asset(context=hook, uri=written)
+            getattr(collector, f"add_input_{kind}")(context=hook, uri=read)
+        getattr(collector, f"add_output_{kind}")(context=hook, uri=written)
 
 
 def operator_lineage(read: str | None, saved: SavedDownload | None) -> Any:
@@ -85,29 +84,30 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
 
 
 def _context_dataset(uri: str) -> Dataset:
-    from airflow.providers.common.compat.openlineage.facet import Dataset
+    from openlineage.client.event_v2 import Dataset
 
     parts = urlsplit(uri)
     return Dataset(namespace=f"oleria://{parts.netloc}", name=parts.path.lstrip("/"))
 
 
 def _file_dataset(saved: SavedDownload) -> Dataset:
-    from airflow.providers.common.compat.openlineage import facet
+    from openlineage.client import facet_v2
+    from openlineage.client.event_v2 import OutputDataset
 
     namespace, name = Location.of(saved.path).openlineage
-    return facet.OutputDataset(
+    return OutputDataset(
         namespace=namespace,
         name=name,
         facets={
-            "schema": facet.SchemaDatasetFacet(
+            "schema": facet_v2.schema_dataset.SchemaDatasetFacet(
                 fields=[
-                    facet.SchemaDatasetFacetFields(name=column.name, type=column.type)
+                    facet_v2.schema_dataset.SchemaDatasetFacetFields(name=column.name, type=column.type)
                     for column in saved.columns
                 ]
             )
         },
         outputFacets={
-            "outputStatistics": facet.OutputStatisticsOutputDatasetFacet(
+            "outputStatistics": facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
                 rowCount=saved.row_count, size=saved.size_bytes, fileCount=1
             )
         },

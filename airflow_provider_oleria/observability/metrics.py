@@ -42,7 +42,7 @@ def count(name: str, by: int = 1, **tags: str) -> None:
     :param tags: for a backend that has tags; others get the bare name.
     """
     with best_effort("Counting a metric"):
-        from airflow.providers.common.compat.sdk import Stats
+        from airflow_provider_oleria.compat import Stats
 
         Stats.incr(name, by, tags=tags)
 
@@ -101,7 +101,7 @@ def count_rate_limits(conversation: Flow[T], oleria_conn_id: str) -> Flow[T]:
 
 def _take(name: str, seconds: float, **tags: str) -> None:
     with best_effort("Taking a time"):
-        from airflow.providers.common.compat.sdk import Stats
+        from airflow_provider_oleria.compat import Stats
 
         # As a timedelta: Airflow's versions do not agree on the unit of a number.
         Stats.timing(name, timedelta(seconds=seconds), tags=tags)

@@ -9,7 +9,7 @@ from airflow_provider_oleria.observability.best_effort import best_effort
 from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_oleria.downloads import SavedDownload
 
@@ -26,9 +26,7 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     :param outlets: the task's.
     :param saved: the file.
     """
-    from airflow.providers.common.compat.sdk import Asset, AssetAlias
-
-    from airflow_provider_oleria.compat import AssetRef
+    from airflow_provider_oleria.compat import Asset, AssetAlias, AssetRef
 
     result = saved.as_dict()
     extra: dict[str, Any] = {key: result[key] for key in _EXTRA if key in result}

@@ -12,9 +12,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
-
 from airflow_provider_oleria.api.polling import PollSchedule, check_seconds
+from airflow_provider_oleria.compat import BaseOperator, conf
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import (
     DataContext,
@@ -29,8 +28,9 @@ from airflow_provider_oleria.tasks.deferral import abandoned_message, fail_witho
 from airflow_provider_oleria.transfer.formats import check_effect
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, ObjectStoragePath
+    from airflow.sdk import Context
 
+    from airflow_provider_oleria.compat import ObjectStoragePath
     from airflow_provider_oleria.hooks.oleria import OleriaHook
     from airflow_provider_oleria.tasks.durable import ResumeRecord, StartedExport
 

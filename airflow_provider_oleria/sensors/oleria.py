@@ -10,20 +10,19 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_oleria.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     conf,
 )
-
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaTimeoutError
 from airflow_provider_oleria.tasks.deferral import fail_without_retries, trigger_timeout
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_oleria.hooks.oleria import OleriaHook
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
+from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import OleriaFatalError
 
 TRIGGER_GRACE: Final = timedelta(minutes=5)

@@ -23,7 +23,7 @@ from airflow_provider_oleria.transfer.progress import reported
 from airflow_provider_oleria.transfer.source import Source
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_oleria.compat import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 

@@ -13,24 +13,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from airflow import __version__
-from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
-from packaging.version import Version
 
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, DAG
 from tests.leaks import assert_no_secret
 
 # dag.test() on Airflow 3 prints, at DEBUG, each request to its in-process supervisor: those to mask a secret too, with
 # the secret, whoever asks for it (Airflow itself does for every Connection's password and extra). A real task's
 # supervisor leaves that body out.
 AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
-
-AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
-AIRFLOW_V_3_2_PLUS = Version(__version__).release >= (3, 2)
-AIRFLOW_V_3_3_PLUS = Version(__version__).release >= (3, 3)
-"""As in newer releases of ``common-compat``."""
 
 REMEMBERS = AIRFLOW_V_3_3_PLUS
 """Whether Airflow remembers something from try to try: ``task_state_store``."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, Asset, AssetAlias
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_oleria.compat import Asset, AssetAlias
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_2_PLUS, DAG
 
-from .conftest import AIRFLOW_V_3_2_PLUS, Run, RunDag, new_dag
+from .conftest import Run, RunDag, new_dag
 from .test_download_runs import both_modes
 
 EVENTS = """

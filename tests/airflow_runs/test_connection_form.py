@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_oleria.connection import form as connection_form
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_1_PLUS
 
 LABELS = {"host": "API URL", "login": "Client ID", "password": "Client secret"}
 

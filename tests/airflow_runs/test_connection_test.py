@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 

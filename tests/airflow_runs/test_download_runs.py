@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import Filter, Sort
@@ -15,6 +14,7 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
+from tests.airflow_names import task
 
 from .conftest import RunDag, new_dag
 

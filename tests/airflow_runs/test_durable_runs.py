@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.airflow_names import DAG
 
 from .conftest import REMEMBERS, Run, RunDag, new_dag
 from .exports import created, export_dag, remembering, when

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException
 
+from airflow_provider_oleria.compat import AirflowException
 from airflow_provider_oleria.exceptions import OleriaProtocolError
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
+from tests.airflow_names import AIRFLOW_3_0
 from tests.leaks import assert_no_secret
 
-from .conftest import AIRFLOW_3_0, REMEMBERS, RunDag, new_dag
+from .conftest import REMEMBERS, RunDag, new_dag
 from .test_download_runs import assert_whole, both_modes
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

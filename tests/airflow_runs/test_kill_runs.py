@@ -12,12 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, DAG
 
 from .conftest import Run, RunDag, new_dag
 from .exports import created, export_dag, remembering, when

@@ -17,7 +17,10 @@ from tests.leaks import assert_no_secret
 
 LINEAGE_DAG = """
 from datetime import datetime
-from airflow.providers.common.compat.sdk import dag, task
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 

@@ -15,9 +15,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.airflow_names import AIRFLOW_V_3_3_PLUS
 from tests.leaks import assert_no_secret
 
-from .conftest import AIRFLOW_V_3_3_PLUS, RunDag, new_dag
+from .conftest import RunDag, new_dag
 from .test_download_runs import both_modes
 
 
@@ -50,7 +51,7 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]
 
 
 def set_up_stats() -> None:
-    from airflow.providers.common.compat.sdk import Stats
+    from airflow_provider_oleria.compat import Stats
 
     try:
         from airflow.sdk.observability.metrics import stats_utils

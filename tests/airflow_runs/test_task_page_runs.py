@@ -7,12 +7,10 @@ import re
 import sqlite3
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, DAG
 from tests.servers.s3 import Bucket
 
 from .conftest import Run, RunDag, new_dag

@@ -22,7 +22,8 @@ KNOWN = """
 import time
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath, dag, task
+from airflow_provider_oleria.compat import ObjectStoragePath
+from tests.airflow_names import DAG, dag, task
 
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.filters import Filter, Sort

@@ -20,9 +20,9 @@ import pyarrow.parquet
 import pytest
 import requests
 import zstandard
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
 from moto.server import ThreadedMotoServer
 
+from airflow_provider_oleria.compat import AirflowFailException, ObjectStoragePath
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaTransientError

@@ -57,8 +57,7 @@ def test_a_dag_file_loads_nothing_heavy() -> None:
     """Compared with what Airflow itself has loaded for any DAG file that defines an operator."""
     code = f"""
 import sys
-import airflow.providers.common.compat.sdk as sdk
-sdk.BaseOperator, sdk.BaseSensorOperator, sdk.BaseHook
+from airflow_provider_oleria.compat import BaseHook, BaseOperator, BaseSensorOperator
 before = set(sys.modules)
 import {", ".join(PUBLIC)}
 print("ADDED", *sorted((set(sys.modules) - before) & set({HEAVY})))

@@ -16,7 +16,7 @@ from airflow_provider_oleria.transfer.destination import by_rename, gcs, local, 
 from airflow_provider_oleria.transfer.destination.errors import store_error
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_oleria.compat import ObjectStoragePath
 
 
 class NewFile(Protocol):
@@ -61,7 +61,7 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     :raises OleriaInputError: if it is not the path of a file, its Connection does not exist, or the filesystem of its
         store is not installed.
     """
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, ObjectStoragePath
+    from airflow_provider_oleria.compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
 
     # As text: ObjectStoragePath(path) is a TypeError on Airflow 3.3.2 where the path has no scheme.
     text = str(destination)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_oleria.transfer.destination.parts import PROBE, is_part_of, part_name
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_oleria.compat import ObjectStoragePath
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInp
 from airflow_provider_oleria.net.redaction import redacted
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_oleria.compat import ObjectStoragePath
 
 _FATAL_ERRNOS: Final = {
     errno.EPERM,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
+    from airflow_provider_oleria.compat import ObjectStoragePath
 
 _BLOCK_SIZE: Final = 6 * 1024 * 1024
 """Bytes that are sent at a time, and held in memory."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from airflow.models import DagBag
-from airflow.providers.common.compat.sdk import DAG
+
+from tests.airflow_names import DAG
 
 EXAMPLES = Path(__file__).parent.parent.parent.parent / "example_dags"
 

@@ -7,9 +7,8 @@ import sqlite3
 from collections import Counter
 from pathlib import Path
 
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
-
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 from tests.airflow_runs.conftest import RunDag, register
 
 from .conftest import load

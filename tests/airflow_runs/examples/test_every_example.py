@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 from airflow.models import DagBag
-from airflow.providers.common.compat.sdk import DAG
+
+from tests.airflow_names import DAG
 
 from .conftest import EXAMPLES
 

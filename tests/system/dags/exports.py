@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timedelta
 from itertools import cycle, islice
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.sdk import DAG
 
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
