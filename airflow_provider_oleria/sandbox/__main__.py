@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--client-secret", help="the client's secret; random if not given")
     for setting in fields(Settings):
         name = f"--{setting.name.replace('_', '-')}"
-        about = setting.metadata
-        parser.add_argument(name, default=setting.default, help=about["help"], **about["option"])
+        option = setting.metadata["kind"].option
+        parser.add_argument(name, default=setting.default, help=setting.metadata["help"], **option)
     return parser
 
 

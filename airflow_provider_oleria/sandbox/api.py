@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from typing import Any
 
 from aiohttp import web
@@ -78,19 +76,13 @@ class _RateLimit:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._admitted: deque[float] = deque()
+        self._admitted: list[float] = []
 
     def admits(self) -> bool:
-        """Whether one more request is admitted now."""
-        limit = self._settings.rate_limit
+        limit, now = self._settings.rate_limit, time.monotonic()
         if limit is None:
             return True
-        now = time.monotonic()
-        with self._lock:
-            while self._admitted and self._admitted[0] <= now - 1:
-                self._admitted.popleft()
-            if len(self._admitted) >= limit:
-                return False
-            self._admitted.append(now)
-            return True
+        self._admitted = [moment for moment in self._admitted if moment > now - 1]
+        admitted = len(self._admitted) < limit
+        self._admitted += [now] * admitted
+        return admitted

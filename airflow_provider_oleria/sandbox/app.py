@@ -109,13 +109,11 @@ async def _respond(request: web.Request, handler: Handler, fault: Fault) -> web.
     if fault.status is None:
         return await handler(request)
     code = _code(fault.status)
-    match kind:
-        case "fetch":
-            return store.error(fault.status, code.title().replace("_", ""), "Ordered by a fault.")
-        case "token":
-            return oauth.error(fault.status, code)
-        case _:
-            return api.error(fault.status, code, "Ordered by a fault.")
+    if kind == "fetch":
+        return store.error(fault.status, code.title().replace("_", ""), "Ordered by a fault.")
+    if kind == "token":
+        return oauth.error(fault.status, code)
+    return api.error(fault.status, code, "Ordered by a fault.")
 
 
 def _amend(response: web.StreamResponse, fault: Fault) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
@@ -108,16 +110,12 @@ class Fault:
         return value is not None and value is not False
 
 
+@dataclass
 class Entry:
-    """A request in the ledger.
+    """A request in the ledger, and the fault that affects it, if any."""
 
-    :param call: what is known of it.
-    :param fault: the fault that affects it, if any.
-    """
-
-    def __init__(self, call: Call, fault: Fault | None) -> None:
-        self.call = call
-        self.fault = fault
+    call: Call
+    fault: Fault | None
 
     def note(self, **changes: Any) -> None:
         """Add what has become known."""
@@ -134,8 +132,8 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
-        self._counts: dict[int, int] = {}
-        self._faults: list[Fault] = []
+        # Each fault, and how many requests of its kind there were since it was ordered.
+        self._faults: list[tuple[Fault, Iterator[int]]] = []
 
     @property
     def calls(self) -> list[Call]:
@@ -146,17 +144,16 @@ class Ledger:
     def arrive(self, call: Call) -> Entry:
         """Enter a request. Of several faults that affect it, the one ordered first applies."""
         with self._lock:
-            faults = [
-                fault for number, fault in enumerate(self._faults) if self._affects(number, fault, call.kind)
-            ]
-            entry = Entry(call, faults[0] if faults else None)
+            ours = [(fault, next(count)) for fault, count in self._faults if fault.kind in (call.kind, "any")]
+            faults = (fault for fault, count in ours if 0 <= count - fault.nth < (fault.times or math.inf))
+            entry = Entry(call, next(faults, None))
             self._entries.append(entry)
         return entry
 
     def order(self, fault: Fault) -> None:
         """Order a fault."""
         with self._lock:
-            self._faults.append(fault)
+            self._faults.append((fault, itertools.count(1)))
 
     def forget_calls(self) -> None:
         """Forget all requests."""
@@ -167,10 +164,3 @@ class Ledger:
         """Withdraw every fault."""
         with self._lock:
             self._faults.clear()
-            self._counts.clear()
-
-    def _affects(self, number: int, fault: Fault, kind: str) -> bool:
-        if fault.kind not in (kind, "any"):
-            return False
-        count = self._counts[number] = self._counts.get(number, 0) + 1
-        return count >= fault.nth and (fault.times is None or count < fault.nth + fault.times)

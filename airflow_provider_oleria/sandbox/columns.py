@@ -64,16 +64,12 @@ class Column:
 
     def _entries(self, table: list[Entry], rows: Sequence[int]) -> Sequence[Entry]:
         period, offset, day = len(table), self._offset, self._day
-        if day:
-            between = _DAYS_BETWEEN_CHANGES
-            return [
-                table[(row + offset + _CHANGE_STEP * ((day + row * 37 % between) // between)) % period]
-                for row in rows
-            ]
-        if isinstance(rows, range):
+        if isinstance(rows, range) and not day:
             start = (rows.start + offset) % period
             return (table * (len(rows) // period + 2))[start : start + len(rows)]
-        return [table[(row + offset) % period] for row in rows]
+        between = _DAYS_BETWEEN_CHANGES
+        changes = (_CHANGE_STEP * ((day + row * 37 % between) // between) for row in rows)
+        return [table[(row + offset + change) % period] for row, change in zip(rows, changes, strict=True)]
 
 
 class NumberedColumn(Column):

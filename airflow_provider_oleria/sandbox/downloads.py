@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import tempfile
 import threading
@@ -11,8 +12,9 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from airflow_provider_oleria.sandbox.catalogue import columns_of
 from airflow_provider_oleria.sandbox.columns import present
@@ -39,17 +41,8 @@ class Expected:
     path: Path
 
 
-@dataclass(frozen=True)
-class StoredObject:
-    """An object of the store: the CSV as it is stored, compressed or not.
-
-    :param path: the file with the stored bytes.
-    :param size: size of the stored bytes.
-    :param etag: of the stored bytes, in quotes.
-    :param content_encoding: how they are compressed, or ``None``.
-    :param modified: when they were stored, in seconds since the epoch.
-    :param csv: the CSV.
-    """
+class StoredObject(NamedTuple):
+    """An object of the store: the CSV as it is stored, compressed or not."""
 
     path: Path
     size: int
@@ -61,22 +54,14 @@ class StoredObject:
 
 @dataclass
 class Download:
-    """One download.
-
-    :param id: the download id.
-    :param query: what it selects.
-    :param settings: a copy of the sandbox's settings at its creation.
-    :param created: when it was created, by the monotonic clock.
-    :param stored: its file, once made.
-    :param fails: the error code it ends with, or ``None``.
-    """
+    """One download, with a copy of the settings at its creation, and the error code it ends with, if it fails."""
 
     id: str
     query: Query
     settings: Settings
     created: float
     stored: Future[StoredObject]
-    fails: str | None = None
+    fails: str | None
 
 
 class Downloads:
@@ -93,25 +78,19 @@ class Downloads:
         self._closing = threading.Event()
         self._downloads: dict[str, Download] = {}
         self._made: dict[str, Future[StoredObject]] = {}
-        self._replacements = 0
+        self._replacements = itertools.count(1)
 
     def create(self, query: Query, fails: str | None = None) -> Download:
-        """Start a download.
-
-        :param query: what it selects.
-        :param fails: the error code it shall end with.
-        """
+        """Start a download, which ends with the error code ``fails`` if there is one."""
         settings = replace(self._settings)
         stored = self._store(query, settings)
         download = Download(str(uuid.uuid4()), query, settings, time.monotonic(), stored, fails)
-        with self._lock:
-            self._downloads[download.id] = download
+        self._downloads[download.id] = download
         return download
 
     def find(self, download_id: str) -> Download | None:
         """Return the download with this id, if there is one."""
-        with self._lock:
-            return self._downloads.get(download_id)
+        return self._downloads.get(download_id)
 
     def status(self, download: Download) -> str:
         """Return ``accepted``, ``completed`` or ``failed``."""
@@ -124,25 +103,13 @@ class Downloads:
         return "failed" if download.stored.exception() else "completed"
 
     def expected(self, download_id: str) -> Expected:
-        """Return what the client of a download should receive; waits until it is made.
-
-        :param download_id: the download id.
-        :raises KeyError: if there is no such download.
-        """
-        with self._lock:
-            download = self._downloads[download_id]
-        return download.stored.result().csv
+        """See :meth:`Sandbox.expected`."""
+        return self._downloads[download_id].stored.result().csv
 
     def replace(self, download_id: str) -> Expected:
-        """Replace the file of a download by one with other rows; waits until it is made.
-
-        :param download_id: the download id.
-        :raises KeyError: if there is no such download.
-        """
-        with self._lock:
-            download = self._downloads[download_id]
-            self._replacements += 1
-            seed = download.settings.seed + 1_000_003 * self._replacements
+        """See :meth:`Sandbox.replace_export`."""
+        download = self._downloads[download_id]
+        seed = download.settings.seed + 1_000_003 * next(self._replacements)
         stored = self._store(download.query, replace(download.settings, seed=seed))
         expected = stored.result().csv
         download.stored = stored
@@ -156,8 +123,8 @@ class Downloads:
 
     def _store(self, query: Query, settings: Settings) -> Future[StoredObject]:
         """Make a file, or return the one that is already made for the same selection."""
-        made_from = (settings.rows, settings.seed, settings.day, settings.content_encoding)
-        key = json.dumps([query.data_context, query.filter_by, query.sort_by, made_from], sort_keys=True)
+        rows_of = (settings.rows, settings.seed, settings.day)
+        key = json.dumps([asdict(query), rows_of, settings.content_encoding], sort_keys=True)
         with self._lock:
             if key not in self._made:
                 self._made[key] = self._pool.submit(self._make, query, settings)

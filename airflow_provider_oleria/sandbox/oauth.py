@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ _REQUIRED = ("grant_type", "client_id", "client_secret", "scope")
 
 
 class OAuthServer:
-    """Issues tokens for the one client of the sandbox; safe to use from any thread.
+    """Issues tokens for the one client of the sandbox.
 
     :param settings: the sandbox's settings.
     :param client_secret: the client's first secret; random if not given.
@@ -32,7 +31,6 @@ class OAuthServer:
 
     def __init__(self, settings: Settings, client_secret: str | None = None) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
         self._expiries: dict[str, float] = {}
         self.client_id = CLIENT_ID
         self.tokens: list[str] = []
@@ -45,27 +43,23 @@ class OAuthServer:
 
     def revoke_tokens(self) -> None:
         """Refuse every token issued so far."""
-        with self._lock:
-            self._expiries.clear()
+        self._expiries.clear()
 
     def rotate_secret(self) -> str:
         """Replace the secret, revoke the tokens issued so far, and return the new secret."""
-        with self._lock:
-            self.secrets.append(_new_secret())
-            self._expiries.clear()
-            return self.client_secret
+        self.secrets.append(_new_secret())
+        self.revoke_tokens()
+        return self.client_secret
 
     def rotate_credentials(self) -> tuple[str, str]:
         """Replace client id and secret, revoke the tokens issued so far, and return the new id and secret."""
-        with self._lock:
-            self.client_id = f"{CLIENT_ID}-{secrets.token_hex(4)}"
+        self.client_id = f"{CLIENT_ID}-{secrets.token_hex(4)}"
         return self.client_id, self.rotate_secret()
 
     def accepts(self, authorization: str | None) -> bool:
         """Whether an ``Authorization`` header has a token that is valid now."""
         scheme, _, token = (authorization or "").partition(" ")
-        with self._lock:
-            return scheme.lower() == "bearer" and time.monotonic() < self._expiries.get(token, 0.0)
+        return scheme.lower() == "bearer" and time.monotonic() < self._expiries.get(token, 0.0)
 
     async def handle(self, request: web.Request) -> web.Response:
         """``POST /oauth2/token``: the client-credentials grant, all four fields in the body."""
@@ -83,14 +77,10 @@ class OAuthServer:
         default = "" if "audience-required" in self._settings.departures else AUDIENCE
         if once.get("audience", default) != AUDIENCE:
             return error(400, "invalid_request")
-        return self._grant()
-
-    def _grant(self) -> web.Response:
         life = self._settings.token_seconds
         token = _new_token(self.client_id, life)
-        with self._lock:
-            self.tokens.append(token)
-            self._expiries[token] = time.monotonic() + life
+        self.tokens.append(token)
+        self._expiries[token] = time.monotonic() + life
         return web.json_response(
             {"access_token": token, "token_type": "Bearer", "expires_in": int(life)},
             headers={"Cache-Control": "no-store"},

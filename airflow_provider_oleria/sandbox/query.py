@@ -28,6 +28,13 @@ OPERATORS: Mapping[str, Collection[str]] = {
 
 SORT_TYPES = ("asc", "desc")
 
+_COUNTS: Mapping[str, tuple[int, float]] = {
+    **dict.fromkeys(("isNull", "isNotNull"), (0, 0)),
+    **dict.fromkeys(("in", "notIn"), (1, math.inf)),
+    "between": (2, 2),
+}
+"""How many values a ``filterType`` takes; the others take one."""
+
 _DURATION = re.compile(r"[1-9]\d*[smhdw]")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _TEXTS = ("string", "enum")
@@ -48,11 +55,7 @@ _VALID: Mapping[str, Callable[[Any], bool]] = {
 
 
 class QueryError(Exception):
-    """A body that the API does not accept.
-
-    :param code: the error code.
-    :param message: what is wrong, and where.
-    """
+    """A body that the API does not accept, with the code and the message of the response."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -61,12 +64,7 @@ class QueryError(Exception):
 
 @dataclass(frozen=True)
 class Query:
-    """What a download selects.
-
-    :param data_context: one of the data contexts.
-    :param filter_by: filters, all of which must hold.
-    :param sort_by: sort orders, applied in turn.
-    """
+    """What a download selects."""
 
     data_context: str
     filter_by: list[dict[str, Any]] = field(default_factory=list)
@@ -86,16 +84,12 @@ class Query:
         query = cls(context, params.get("filterBy", []), params.get("sortBy", []))
         # The columns are the same for every seed; only their values differ.
         columns = columns_of(context, 0)
-        for name, items, check in (
-            ("filterBy", query.filter_by, _check_filter),
-            ("sortBy", query.sort_by, _check_sort),
-        ):
+        checks = (("filterBy", query.filter_by, _check_filter), ("sortBy", query.sort_by, _check_sort))
+        for name, items, check in checks:
             if not isinstance(items, list):
                 raise QueryError("invalid_request", f"{name} must be a list, not {items!r}")
             if re.search("{{|{%", json.dumps(items)):
-                raise QueryError(
-                    "invalid_request", f"{name} contains a template that was not rendered: {items}"
-                )
+                raise QueryError("invalid_request", f"{name} has a template that was not rendered: {items}")
             for item in items:
                 check(columns, item)
         return query
@@ -114,7 +108,8 @@ def _check_filter(columns: Mapping[str, Column], item: Any) -> None:
         raise QueryError(code, f"{column.name} is a {column.data_type}, not a {data_type}")
     if not isinstance(values, list):
         raise QueryError(code, f"{where} takes a list of values, not {values!r}")
-    if not _takes(filter_type, len(values)):
+    least, most = _COUNTS.get(filter_type, (1, 1))
+    if not least <= len(values) <= most:
         raise QueryError(code, f"{where} does not take {len(values)} values")
     value_type = "duration" if filter_type == "last" else data_type
     if wrong := [value for value in values if not _VALID[value_type](value)]:
@@ -130,18 +125,6 @@ def _check_sort(columns: Mapping[str, Column], item: Any) -> None:
     if item["sortType"] not in SORT_TYPES:
         raise QueryError("invalid_sort", f"sortType is asc or desc, not {item['sortType']!r}")
     _column_of(columns, item)
-
-
-def _takes(filter_type: str, count: int) -> bool:
-    match filter_type:
-        case "isNull" | "isNotNull":
-            return count == 0
-        case "between":
-            return count == 2
-        case "in" | "notIn":
-            return count >= 1
-        case _:
-            return count == 1
 
 
 def _check_keys(code: str, where: str, item: Any, required: set[str], optional: Collection[str] = ()) -> None:

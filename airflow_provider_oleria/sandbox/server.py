@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from concurrent.futures import Future
-from types import TracebackType
+from functools import partial
 from typing import Any, Self
 
 from aiohttp import web
@@ -52,8 +52,6 @@ class Sandbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    # -- serving ------------------------------------------------------------------------------------------------
-
     def start(self) -> Self:
         """Listen; returns once requests are served.
 
@@ -63,9 +61,8 @@ class Sandbox:
         listener = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         ready: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(listener, ready), name="oleria-sandbox", daemon=True
-        )
+        serve = partial(self._run, listener, ready)
+        self._thread = threading.Thread(target=serve, name="oleria-sandbox", daemon=True)
         self._thread.start()
         ready.result()
         return self
@@ -80,9 +77,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _run(self, listener: socket.socket, ready: Future[None]) -> None:
@@ -101,8 +96,6 @@ class Sandbox:
         ready.set_result(None)
         await self._tenant.closing.wait()
         await runner.cleanup()
-
-    # -- what a client needs ------------------------------------------------------------------------------------
 
     @property
     def api_url(self) -> str:
@@ -128,15 +121,9 @@ class Sandbox:
 
     def connection_json(self) -> str:
         """Return an Airflow Connection to this sandbox, for ``AIRFLOW_CONN_OLERIA_DEFAULT``."""
-        extra = {
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-            "auth_url": self.auth_url,
-            "audience": self.audience,
-        }
+        extra = {"client_id": self.client_id, "client_secret": self.client_secret}
+        extra |= {"auth_url": self.auth_url, "audience": self.audience}
         return json.dumps({"conn_type": "oleria", "host": self.api_url, "extra": extra})
-
-    # -- what goes wrong ----------------------------------------------------------------------------------------
 
     def fail(self, fault: Fault) -> None:
         """Order a fault."""
@@ -170,8 +157,6 @@ class Sandbox:
         :raises KeyError: if there is no such download.
         """
         return self._tenant.downloads.replace(download_id)
-
-    # -- what happened ------------------------------------------------------------------------------------------
 
     @property
     def calls(self) -> list[Call]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import BooleanOptionalAction
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 CONTENT_ENCODINGS = ("gzip", "deflate")
 
@@ -22,67 +22,49 @@ DEPARTURES = {
 """Ways to depart from the published contract, or from what S3 does."""
 
 
-def _is_count(value: Any, least: int = 0) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+class _Kind(NamedTuple):
+    """Whether a setting takes a value, and how argparse reads it."""
+
+    valid: Callable[[Any], bool]
+    option: Mapping[str, Any]
 
 
-def _is_limit(value: Any) -> bool:
-    return value is None or _is_count(value, 1)
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_duration(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+_WHOLE = _Kind(_is_whole, {"type": int})
+_COUNT = _Kind(lambda value: _is_whole(value) and value >= 0, {"type": int})
+_LIMIT = _Kind(lambda value: value is None or (_is_whole(value) and value > 0), {"type": int})
+_SECONDS = _Kind(lambda value: (_is_whole(value) or isinstance(value, float)) and value >= 0, {"type": float})
+_FLAG = _Kind(lambda value: isinstance(value, bool), {"action": BooleanOptionalAction})
+_ENCODING = _Kind(lambda value: value in (None, *CONTENT_ENCODINGS), {"choices": CONTENT_ENCODINGS})
+_DEPARTURES = _Kind(
+    lambda value: isinstance(value, list | tuple) and all(way in DEPARTURES for way in value),
+    {"nargs": "+", "choices": DEPARTURES, "metavar": "WAY"},
+)
 
 
-def _setting(default: Any, text: str, valid: Callable[[Any], bool], **option: Any) -> Any:
-    """Define a setting.
-
-    :param default: its default.
-    :param text: its meaning, for the command line.
-    :param valid: whether it takes a value.
-    :param option: how argparse reads it.
-    """
-    return field(default=default, metadata={"help": text, "valid": valid, "option": option})
+def _setting(default: Any, kind: _Kind, text: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "help": text})
 
 
 @dataclass
 class Settings:
     """What the sandbox does. Each may be changed while it runs; a download keeps those it was created with."""
 
-    rows: int = _setting(1000, "rows of each data context, before filters", _is_count, type=int)
-    seed: int = _setting(7, "other rows for another seed", lambda value: _is_count(value, value), type=int)
-    day: int = _setting(
-        0, "age of the tenant in days: each day some rows are added, removed and changed", _is_count, type=int
-    )
-    export_seconds: float = _setting(
-        0.2, "time from the creation of a download to its completion", _is_duration, type=float
-    )
-    token_seconds: float = _setting(3600, "lifetime of a token", _is_duration, type=float)
-    url_seconds: float = _setting(300, "lifetime of a presigned URL", _is_duration, type=float)
-    rate_limit: int | None = _setting(None, "API requests per second before 429", _is_limit, type=int)
-    content_encoding: str | None = _setting(
-        None,
-        "store the CSV compressed",
-        lambda value: value in (None, *CONTENT_ENCODINGS),
-        choices=CONTENT_ENCODINGS,
-    )
-    ranges: bool = _setting(
-        True,
-        "whether the store supports Range",
-        lambda value: isinstance(value, bool),
-        action=BooleanOptionalAction,
-    )
-    bytes_per_second: int | None = _setting(
-        None, "speed limit of each connection to the store", _is_limit, type=int
-    )
+    rows: int = _setting(1000, _COUNT, "rows of each data context, before filters")
+    seed: int = _setting(7, _WHOLE, "other rows for another seed")
+    day: int = _setting(0, _COUNT, "age of the tenant in days: each day rows are added, removed and changed")
+    export_seconds: float = _setting(0.2, _SECONDS, "time from the creation of a download to its completion")
+    token_seconds: float = _setting(3600, _SECONDS, "lifetime of a token")
+    url_seconds: float = _setting(300, _SECONDS, "lifetime of a presigned URL")
+    rate_limit: int | None = _setting(None, _LIMIT, "API requests per second before 429")
+    content_encoding: str | None = _setting(None, _ENCODING, "store the CSV compressed")
+    ranges: bool = _setting(True, _FLAG, "whether the store supports Range")
+    bytes_per_second: int | None = _setting(None, _LIMIT, "speed limit of each connection to the store")
     departures: Sequence[str] = _setting(
-        (),
-        "ways to depart from the contract: "
-        + "; ".join(f"{way}: {text}" for way, text in DEPARTURES.items()),
-        lambda value: isinstance(value, list | tuple) and all(way in DEPARTURES for way in value),
-        nargs="+",
-        choices=DEPARTURES,
-        metavar="WAY",
+        (), _DEPARTURES, "; ".join(f"{way}: {text}" for way, text in DEPARTURES.items())
     )
 
     def __post_init__(self) -> None:
@@ -98,7 +80,7 @@ class Settings:
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"there is no setting {name!r}; there are {', '.join(known)}")
-            if not known[name].metadata["valid"](value):
+            if not known[name].metadata["kind"].valid(value):
                 raise ValueError(f"setting {name} does not take {value!r}")
         for name, value in changes.items():
             setattr(self, name, value)

@@ -6,7 +6,6 @@ import hmac
 import math
 import re
 import secrets
-import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,7 +34,6 @@ class Store:
     def __init__(self, settings: Settings, downloads: Downloads) -> None:
         self._settings = settings
         self._downloads = downloads
-        self._lock = threading.Lock()
         self._key = secrets.token_bytes(32)
         # By signature: the path and the query that were signed, and when they expire.
         self._presigned: dict[str, tuple[str, Mapping[str, str], float]] = {}
@@ -44,8 +42,7 @@ class Store:
     @property
     def signatures(self) -> list[str]:
         """The signature of every presigned URL issued."""
-        with self._lock:
-            return list(self._presigned)
+        return list(self._presigned)
 
     def has_presigned(self, download: Download) -> bool:
         """Whether a URL was ever issued for a download."""
@@ -62,13 +59,12 @@ class Store:
             f"{x}Expires": str(math.ceil(life)),
             f"{x}SignedHeaders": "host",
         }
-        with self._lock:
-            # Numbered, so that two URLs of the same second differ.
-            signed = f"{len(self._presigned)}{path}?{urlencode(query)}"
-            query[f"{x}Signature"] = signature = hmac.digest(self._key, signed.encode(), "sha256").hex()
-            self._presigned[signature] = path, query, now.timestamp() + life
-            url = f"{path}?{urlencode(query)}"
-            first = self._first.setdefault(download.id, url)
+        # Numbered, so that two URLs of the same second differ.
+        signed = f"{len(self._presigned)}{path}?{urlencode(query)}"
+        query[f"{x}Signature"] = signature = hmac.digest(self._key, signed.encode(), "sha256").hex()
+        self._presigned[signature] = path, query, now.timestamp() + life
+        url = f"{path}?{urlencode(query)}"
+        first = self._first.setdefault(download.id, url)
         return first if "same-url" in self._settings.departures else url
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -91,8 +87,7 @@ class Store:
         signature = request.query.get("X-Amz-Signature") or request.query.get("X-Other-Signature")
         if signature is None:
             return error(403, "AccessDenied", "Access Denied")
-        with self._lock:
-            path, query, expiry = self._presigned.get(signature, ("", {}, 0.0))
+        path, query, expiry = self._presigned.get(signature, ("", {}, 0.0))
         if (request.method, request.path, dict(request.query)) != ("GET", path, query):
             message = "The request signature we calculated does not match the signature you provided."
             return error(403, "SignatureDoesNotMatch", message)
