@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_oleria.exceptions import OleriaInputError
 
@@ -161,25 +161,20 @@ class DownloadStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
-    @classmethod
-    def parse(cls, text: str) -> str:
-        """The member for a status Oleria has published; any other text unchanged, since Oleria may add statuses."""
-        return cls(text) if text in tuple(cls) else text
-
 
 @dataclass(frozen=True)
 class Download:
     """One export as the API describes it.
 
     :param download_id: its id (a uuid).
-    :param status: a :class:`DownloadStatus`, or the text of a status this version does not know.
+    :param status: where the export stands.
     :param error: on ``failed``, the vendor's code and message.
     :param url: on ``completed``, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
         log it, return it from a task or store it.
     """
 
     download_id: str
-    status: str
+    status: DownloadStatus
     error: str | None = None
     url: str | None = field(default=None, repr=False)
 
@@ -191,9 +186,7 @@ class Download:
     def deserialize(cls, data: dict[str, Any], version: int) -> Download:
         """The way back."""
         return cls(
-            download_id=data["download_id"],
-            status=DownloadStatus.parse(data["status"]),
-            error=data["error"],
+            download_id=data["download_id"], status=DownloadStatus(data["status"]), error=data["error"]
         )
 
 
@@ -208,9 +201,12 @@ class SaveOptions:
     :param exact_columns: gate: its exact header, to notice when the schema drifts.
     :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings:
         ``int64`` and its like, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
-        ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty string is null in these.
+        ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty value is null in these.
+    :param null_values: texts that are null in the columns of ``column_types``, besides the empty one: ``["N/A", "-"]``.
+    :param on_type_error: what happens if a value does not fit its type: ``fail`` (the task fails, naming row and
+        column) or ``null`` (the value becomes null, and is counted in the log and in ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
-    :param row_group_size: rows of a row group of a ``.parquet``; 256 MiB end one earlier.
+    :param row_group_size: rows of a row group of a ``.parquet``; 64 MiB of data end one earlier.
     :param max_concurrency: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
     :param part_size: bytes of each part. ``max_concurrency`` times ``part_size`` is what a transfer holds in memory.
     """
@@ -219,15 +215,19 @@ class SaveOptions:
     required_columns: Sequence[str] | None = None
     exact_columns: Sequence[str] | None = None
     column_types: Mapping[str, str] | None = None
+    null_values: Sequence[str] = ()
+    on_type_error: Literal["fail", "null"] = "fail"
     compression: str = "zstd"
     row_group_size: int = 100_000
     max_concurrency: int = 8
     part_size: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("required_columns", "exact_columns"):
+        for name in ("required_columns", "exact_columns", "null_values"):
             if isinstance(getattr(self, name), str):
-                raise OleriaInputError(f"{name} must be a list of column names, not a string")
+                raise OleriaInputError(f"{name} must be a list of strings, not a string")
+        if self.on_type_error not in ("fail", "null"):
+            raise OleriaInputError(f"on_type_error must be 'fail' or 'null', not {self.on_type_error!r}")
         for name in ("max_concurrency", "part_size"):
             if getattr(self, name) < 1:
                 raise OleriaInputError(f"{name} must be at least 1, not {getattr(self, name)!r}")
@@ -256,6 +256,7 @@ class SavedDownload:
     :param row_count: CSV records received, the header not counted.
     :param sha256: of the file at the destination, hexadecimal.
     :param source_sha256: of the CSV as received.
+    :param type_errors: values that did not fit their type and became null, with ``on_type_error="null"``.
     :param columns: of the file at the destination.
     """
 
@@ -267,6 +268,7 @@ class SavedDownload:
     row_count: int
     sha256: str
     source_sha256: str
+    type_errors: int = 0
     columns: tuple[Column, ...] = field(default=(), repr=False)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,59 +1,78 @@
-"""Work on a stream's chunks beside the stream, not in its way."""
+"""Consumers of a stream's chunks, and a background thread for them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from queue import Queue
-from typing import Final, Self
+from typing import Final, Protocol
 
-_DEPTH: Final = 4
-"""Chunks that may wait: enough to even out, few enough to keep memory constant."""
+_MAX_WAITING: Final = 4
+"""Chunks in the queue: enough to keep both threads busy, few enough to keep memory constant."""
+
+
+class Consumer(Protocol):
+    """Consumes a CSV in chunks that are cut anywhere.
+
+    Either :meth:`close` or :meth:`abort` ends it; an abort after a close does nothing.
+    """
+
+    def write(self, chunk: bytes, /) -> object:
+        """Consume the next chunk."""
+
+    def close(self) -> object:
+        """Consume the end of the CSV."""
+
+    def abort(self) -> object:
+        """Release what is held, without an exception."""
 
 
 class BackgroundConsumer:
-    """Feeds chunks, in order, to a function in a thread of its own. A context manager.
+    """Runs consumers in a background thread, in order.
 
-    :param consume: called with each chunk.
+    :param consumers: each receives every chunk. What one of them raises is raised by the next :meth:`write` or by
+        :meth:`close`.
     """
 
-    def __init__(self, consume: Callable[[bytes], object]) -> None:
-        self._consume = consume
-        self._queue: Queue[bytes | None] = Queue(_DEPTH)
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="oleria-aside", daemon=True)
+    def __init__(self, *consumers: Consumer) -> None:
+        self._consumers = consumers
+        self._queue: Queue[bytes | None] = Queue(_MAX_WAITING)
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="oleria-background", daemon=True)
         self._thread.start()
 
-    def add(self, chunk: bytes) -> None:
-        """Hand over a chunk; waits while too many are waiting."""
+    def write(self, chunk: bytes, /) -> None:
+        """Pass a chunk to the thread; blocks while too many are waiting."""
+        self._raise_error()
         self._queue.put(chunk)
 
-    def finish(self) -> None:
-        """Wait until all is consumed.
+    def close(self) -> None:
+        """Wait until every chunk is consumed, and close the consumers."""
+        self._join()
+        self._raise_error()
+        for consumer in self._consumers:
+            consumer.close()
 
-        :raises Exception: what ``consume`` raised.
-        """
-        self._end()
-        if self._problem is not None:
-            raise self._problem
+    def abort(self) -> None:
+        """Stop the thread and abort the consumers."""
+        self._join()
+        for consumer in self._consumers:
+            consumer.abort()
 
-    def __enter__(self) -> Self:
-        return self
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
+    def _join(self) -> None:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
 
     def _run(self) -> None:
         while (chunk := self._queue.get()) is not None:
-            if self._problem is None:
-                try:
-                    self._consume(chunk)
-                except Exception as problem:
-                    self._problem = (
-                        problem  # and go on emptying the queue, so that add() never waits for ever
-                    )
+            if self._error is not None:
+                continue  # the queue is emptied, so that write() never blocks indefinitely
+            try:
+                for consumer in self._consumers:
+                    consumer.write(chunk)
+            except Exception as error:
+                self._error = error

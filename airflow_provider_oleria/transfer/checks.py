@@ -1,48 +1,58 @@
-"""What a task asks of an export before it may replace the previous one."""
+"""The checks that an export must pass before it replaces the previous file."""
 
 from __future__ import annotations
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaCheckError
-from airflow_provider_oleria.transfer.header import Header
+from airflow_provider_oleria.transfer.csv_records import Header, RecordCounter, shown
 
 
 class Checks:
-    """Checks a CSV on its way: its header as soon as that is complete, its number of rows at the end.
+    """Checks a CSV in chunks: its header as soon as that is complete, its number of rows at the end.
 
-    Each check raises :class:`OleriaCheckError`, naming the gate, what was expected and what was found.
+    A check that fails raises :class:`OleriaCheckError`, with its name, what was expected and what was found.
 
-    :param options: ``min_rows``, ``required_columns`` and ``exact_columns`` are the gates.
+    :param options: the checks are ``min_rows``, ``required_columns`` and ``exact_columns``.
+    :param records: counts the rows of the same CSV; must be closed first.
     """
 
-    def __init__(self, options: SaveOptions) -> None:
+    def __init__(self, options: SaveOptions, records: RecordCounter) -> None:
         self._options = options
-        self.header = Header()
+        self._records = records
+        self._header = Header()
 
-    def add(self, chunk: bytes) -> None:
-        """The next chunk of the CSV."""
-        if self.header.add(chunk):
-            self._check_header()
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names in the header."""
+        return self._header.columns
 
-    def finish(self, row_count: int) -> None:
-        """The end of the CSV, with as many rows."""
-        if self.header.finish():
-            self._check_header()
-        least = self._options.min_rows
-        if least is not None and row_count < least:
-            raise _closed("min_rows", f"at least {least:,} rows", f"{row_count:,}")
+    def write(self, chunk: bytes, /) -> None:
+        """Check the header once it is complete."""
+        if not self._header.complete:
+            self._header.write(chunk)
+            if self._header.complete:
+                self._check_columns()
 
-    def _check_header(self) -> None:
-        columns = self.header.columns
-        required, expected = self._options.required_columns, self._options.exact_columns
-        found = ", ".join(columns) or "no columns"
-        if not set(required or ()) <= set(columns):
-            raise _closed("required_columns", ", ".join(required or ()), found)
-        if expected is not None and tuple(expected) != columns:
-            raise _closed("exact_columns", ", ".join(expected), found)
+    def close(self) -> None:
+        """Check the number of rows."""
+        if not self._header.complete:
+            self._header.close()
+            self._check_columns()
+        min_rows, found = self._options.min_rows, self._records.row_count
+        if min_rows is not None and found < min_rows:
+            raise _failed("min_rows", f"at least {min_rows:,} rows", f"{found:,}")
+
+    def abort(self) -> None:
+        """Do nothing: nothing is held."""
+
+    def _check_columns(self) -> None:
+        required, exact = self._options.required_columns or (), self._options.exact_columns
+        found = shown(self.columns) or "no columns"
+        if not set(required) <= set(self.columns):
+            raise _failed("required_columns", ", ".join(required), found)
+        if exact is not None and tuple(exact) != self.columns:
+            raise _failed("exact_columns", ", ".join(exact), found)
 
 
-def _closed(gate: str, expected: str, found: str) -> OleriaCheckError:
-    return OleriaCheckError(
-        f"{gate}: expected {expected}; found {found}. What stood at the destination still does"
-    )
+def _failed(check: str, expected: str, found: str) -> OleriaCheckError:
+    return OleriaCheckError(f"{check}: expected {expected}; found {found}. The previous file was kept")

@@ -1,4 +1,4 @@
-"""Takes a stored object's Content-Encoding off again: S3 sends what was stored, whatever was asked for."""
+"""Removes a stored object's Content-Encoding: S3 sends what was stored, whatever the request accepts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from airflow_provider_oleria.exceptions import OleriaTransferError
 _NONE: Final = ("", "identity", "aws-chunked")
 
 UNDERSTOOD: Final = (*_NONE, "gzip", "x-gzip", "deflate")
-"""Values of the header, in lower case, that can be taken off."""
+"""Values of the header, in lower case, that :func:`decoded` accepts."""
 
-_AT_MOST: Final = 1024 * 1024
-"""Bytes to unpack at a time: a megabyte of gzip may hold a gigabyte."""
+_MAX_DECODED: Final = 1024 * 1024
+"""Bytes to decode at a time: one megabyte of gzip may hold a gigabyte."""
 
 
 class _Decoder(Protocol):
@@ -31,34 +31,42 @@ class _Decoder(Protocol):
 
 
 def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The bytes without their Content-Encoding.
+    """Decode a body.
 
+    :param chunks: the body as received.
     :param encoding: the header's value, in lower case.
-    :raises OleriaTransferError: the encoding is not known, or the bytes are not what it says.
+    :return: the chunks without their Content-Encoding.
+    :raises OleriaTransferError: the encoding is unknown, or the body is not encoded like that.
     """
     if encoding in _NONE:
         yield from chunks
         return
     if encoding not in UNDERSTOOD:
-        raise OleriaTransferError(
-            f"the file comes with Content-Encoding {encoding!r}, which is not understood"
-        )
-    decoder = _new_decoder()
+        raise OleriaTransferError(f"the file has the unknown Content-Encoding {encoding!r}")
+    decoder: _Decoder | None = None
     for received in chunks:
         chunk = received
         while chunk:
-            if decoder.eof:
-                decoder = _new_decoder()  # gzip files may be put one after another
-            try:
-                yield decoder.decompress(chunk, _AT_MOST)
-            except zlib.error as error:
-                raise OleriaTransferError(f"the file is not the {encoding} it says it is: {error}") from error
+            if decoder is None or decoder.eof:  # a gzip file may have several members
+                decoder = _new_decoder(encoding, chunk[0])
+            yield _decompressed(decoder, chunk, encoding)
             chunk = decoder.unused_data or decoder.unconsumed_tail
-    while not decoder.eof and (rest := decoder.decompress(b"", _AT_MOST)):
+    while decoder and not decoder.eof and (rest := _decompressed(decoder, b"", encoding)):
         yield rest
-    if not decoder.eof:
-        raise OleriaTransferError(f"the {encoding} stream ends before its end")
+    if not (decoder and decoder.eof):
+        raise OleriaTransferError(f"the file is incomplete: its {encoding} stream has no end")
 
 
-def _new_decoder() -> _Decoder:
+def _decompressed(decoder: _Decoder, data: bytes, encoding: str) -> bytes:
+    try:
+        return decoder.decompress(data, _MAX_DECODED)
+    except zlib.error as error:
+        raise OleriaTransferError(f"the file is not valid {encoding}: {error}") from error
+
+
+def _new_decoder(encoding: str, first_byte: int) -> _Decoder:
+    if (
+        encoding == "deflate" and first_byte & 0x0F != 8
+    ):  # no zlib header: raw deflate, which some servers send
+        return zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, by its header

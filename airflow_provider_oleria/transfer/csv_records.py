@@ -1,59 +1,224 @@
-"""Counts CSV records on the way, without parsing them."""
+"""CSV records: where one ends, how many there are, and the names in the header.
+
+The rules are those of Python's csv module. A quote counts only where a field starts with it; CR, LF or CRLF ends a
+record outside quotes. An empty line is no record, except in a CSV of one column, where it is an empty value.
+A byte-order mark and empty lines before the header are skipped. The work is linear in the size of any input.
+"""
 
 from __future__ import annotations
 
+import codecs
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
-# bytes.translate deletes everything but what decides where a record ends.
-_ALL_BUT_QUOTES_AND_NEWLINES: Final = bytes(set(range(256)) - set(b'"\n'))
+_QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:",?"[^"]*+)*+"?')
+"""Quoted fields, from an opening quote to the closing one or to the end of the data.
 
-_SAMPLE: Final = 8192
-_MANY: Final = 64
-"""Quotes in a sample from which on it is faster to look at every byte than to go from quote to quote."""
+The look-behind accepts only a quote that starts a field. Adjacent quoted fields are one match: that is several times
+faster on a CSV that quotes every field.
+"""
+
+_LINE_END: Final = re.compile(rb"\r\n|\r(?!\Z)|\n")
+"""A carriage return at the end of the data may be half of a line end."""
+
+_FIELD: Final = re.compile(r'(?:"((?:[^"]++|"")*+)")?([^,]*+),')
+"""A field: its part in quotes, the rest, and a comma."""
+
+_MAX_HEADER_SIZE: Final = 1024 * 1024
+"""Bytes. A longer first record is not kept in memory; its columns are not known."""
+
+_MAX_NAMES_SHOWN: Final = 300
+"""Characters."""
+
+
+def last_record_end(data: bytes) -> int:
+    """Where the last complete record ends.
+
+    :param data: begins where a record begins, or with :attr:`Quotes.before`.
+    :return: an index of ``data``; 0 if no record ends in it.
+    """
+    masked = _masked(data)
+    return max(masked.rfind(b"\n"), masked.rfind(b"\r", 0, -1)) + 1
+
+
+def _first_record_end(data: bytes) -> int:
+    line_end = _LINE_END.search(_masked(data))
+    return line_end.end() if line_end else 0
+
+
+def _masked(data: bytes) -> bytes:
+    """The data with as many letters in place of each quoted field."""
+    return _QUOTED.sub(lambda quoted: b"x" * (quoted.end() - quoted.start()), data)
+
+
+class Quotes:
+    """Follows the quotes of a CSV that comes in chunks cut anywhere.
+
+    ``before`` stands for all that was read: a few bytes that give the next chunk the same meaning. ``are_open`` is
+    whether the next chunk begins inside a quoted field.
+    """
+
+    def __init__(self) -> None:
+        self.before = b""
+        self.are_open = False
+
+    def read(self, chunk: bytes) -> bytes:
+        """Read the next chunk.
+
+        :return: ``before`` and the chunk, with a letter in place of each quoted field. All its line ends are ends of
+            lines; a carriage return at the end is kept for the next chunk.
+        """
+        data, held = self.before + chunk, b""
+        if data.endswith(b"\r"):
+            data, held = data[:-1], b"\r"
+        text = data
+        if b'"' in data:
+            text = _QUOTED.sub(b"x", data + b"\n")
+            self.are_open = not text.endswith(b"\n")  # an open field holds the newline, too
+            text = text.removesuffix(b"\n")
+        last = data[-1:]
+        if self.are_open:
+            self.before = b'"'
+        elif last == b'"' and text.endswith(b"x"):
+            self.before = b'""'  # the closing quote, or the first half of an escaped one
+        elif last in (b"", b"\n", b"\r"):
+            self.before = b""
+        else:
+            self.before = b"," if last == b"," else b"x"
+        self.before += held
+        return text
+
+
+class Header:
+    """Reads the header of a CSV that comes in chunks cut anywhere.
+
+    Once it is ``complete``, ``record`` is its bytes and ``columns`` its names; both are empty if there is no header.
+    """
+
+    def __init__(self) -> None:
+        self.record = b""
+        self.columns: tuple[str, ...] = ()
+        self.complete = False
+        self._has_no_end = False
+        self._received = b""
+        self._size_to_search = 0
+
+    def write(self, chunk: bytes, /) -> bytes:
+        """Read the next chunk.
+
+        :return: what follows the header.
+        """
+        if self.complete:
+            return chunk
+        self._received += chunk
+        if len(self._received) < self._size_to_search:
+            return b""
+        # Searching again only at twice the size keeps the work linear.
+        self._size_to_search = min(2 * len(self._received), _MAX_HEADER_SIZE + 1)
+        data = self._without_empty_lines()
+        end = _first_record_end(data)
+        too_long = len(self._received) > _MAX_HEADER_SIZE
+        return self._complete(data, end) if end or too_long else b""
+
+    def close(self) -> bytes:
+        """Read the end of the CSV.
+
+        :return: what follows the header.
+        """
+        if self.complete:
+            return b""
+        data = self._without_empty_lines()
+        return self._complete(data, _first_record_end(data + b"\n"))
+
+    def problem(self) -> str | None:
+        """Why readers may not find the columns, once the header is complete."""
+        if not self.columns:
+            return "it has no end within 1 MiB" if self._has_no_end else "the CSV is empty"
+        if b"\0" in self.record:
+            return "it has NUL characters, as UTF-16 text does"
+        names = sorted(name for name, columns in Counter(self.columns).items() if columns > 1)
+        return f"several columns have the same name: {shown(names)}" if names else None
+
+    def _without_empty_lines(self) -> bytes:
+        return self._received.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+
+    def _complete(self, data: bytes, end: int) -> bytes:
+        self.complete, self._received = True, b""
+        self._has_no_end = not end
+        self.record = data[:end].rstrip(b"\r\n")
+        if self.record:
+            fields = _FIELD.findall(self.record.decode("utf-8", "replace") + ",")
+            self.columns = tuple(quoted.replace('""', '"') + rest for quoted, rest in fields)
+        return data[end:]
 
 
 class RecordCounter:
     """Counts the records of a CSV that comes in chunks cut anywhere.
 
-    A record ends at a newline outside quotes (RFC 4180), or at the end of the file.
+    ``row_count`` is their number without the header. ``problem`` is why readers may not read the CSV as it was meant:
+    the first place, and what is wrong there.
     """
 
     def __init__(self) -> None:
-        self._ended = 0
-        self._quoted = False
-        self._open = False
+        self.row_count = 0
+        self.problem: str | None = None
+        self._header = Header()
+        self._quotes = Quotes()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
-    def add(self, chunk: bytes) -> None:
-        """The next chunk of the file."""
-        if not chunk:
-            return
-        if chunk.count(b'"', 0, _SAMPLE) < _MANY:
-            self._go_from_quote_to_quote(chunk)
+    def write(self, chunk: bytes, /) -> None:
+        """Count the records of the next chunk."""
+        held = len(self._decoder.getstate()[0])
+        try:
+            if self.problem is None:
+                self._decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            valid = max(0, error.start - held)
+            self._count(self._header.write(chunk[:valid]))
+            self._report("it is not UTF-8")
+            chunk = chunk[valid:]
+        self._count(self._header.write(chunk))
+
+    def close(self) -> None:
+        """Count a last record without a line end."""
+        self._count(self._header.close())
+        if self._decoder.getstate()[0]:
+            self._report("it is not UTF-8")
+        if self._quotes.are_open:
+            self._report("a quoted field has no end")
+            self.row_count += 1
+        elif self._quotes.before:
+            self._count(b"\n")
+        if not self._header.columns:
+            self.row_count = max(0, self.row_count - 1)  # the header is too long, or has no end
+        if self.problem is None and (problem := self._header.problem()):
+            self.problem = f"the header: {problem}"
+
+    def abort(self) -> None:
+        """Do nothing: nothing is left behind."""
+
+    def _count(self, records: bytes) -> None:
+        text = self._quotes.read(records)
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if len(self._header.columns) != 1 and (text.startswith(b"\n") or b"\n\n" in text):
+            lines = text.split(b"\n")[:-1]
+            self.row_count += len(lines) - lines.count(b"")
         else:
-            self._look_at_every_byte(chunk)
-        self._open = self._quoted or not chunk.endswith(b"\n")
+            self.row_count += text.count(b"\n")
 
-    @property
-    def rows(self) -> int:
-        """Records so far, the header not counted."""
-        return max(0, self._ended + self._open - 1)
+    def _report(self, problem: str) -> None:
+        if self.problem is None:
+            row = self.row_count + bool(self._header.columns)
+            self.problem = f"row {row:,}: {problem}" if row else f"the header: {problem}"
 
-    def _go_from_quote_to_quote(self, chunk: bytes) -> None:
-        # Several times faster than count() up to Python 3.12.
-        self._ended += len(chunk) - len(chunk.replace(b"\n", b""))
-        at = 0
-        while True:
-            quote = chunk.find(b'"', at)
-            if self._quoted:
-                self._ended -= chunk.count(b"\n", at, quote if quote >= 0 else len(chunk))
-            if quote < 0:
-                return
-            self._quoted = not self._quoted
-            at = quote + 1
 
-    def _look_at_every_byte(self, chunk: bytes) -> None:
-        marks = chunk.translate(None, _ALL_BUT_QUOTES_AND_NEWLINES)
-        # Two quotes with nothing between them change nothing: an escaped quote, or a field without newlines.
-        parts = marks.replace(b'""', b"").split(b'"')
-        self._ended += sum(part.count(b"\n") for part in parts[self._quoted :: 2])
-        self._quoted ^= len(parts) % 2 == 0
+def shown(names: Iterable[str]) -> str:
+    """Names of columns for a message: shortened, control characters escaped."""
+    text = ", ".join(names)
+    text = text if len(text) <= _MAX_NAMES_SHOWN else f"{text[:_MAX_NAMES_SHOWN]}…"
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )

@@ -1,4 +1,4 @@
-"""The destination's suffix → the format its bytes are written in."""
+"""The destination's suffix decides the format of the file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.transfer.background import Consumer
 
 _CSV_GZ: Final = ".csv.gz"
 _CSV_ZST: Final = ".csv.zst"
@@ -20,49 +21,40 @@ _ZSTD_LEVEL: Final = 3
 
 Write = Callable[[bytes], object]
 
-_PARQUET_OPTIONS: Final = ("column_types", "compression", "row_group_size")
+_PARQUET_OPTIONS: Final = ("column_types", "null_values", "on_type_error", "compression", "row_group_size")
 
 
-class Writer(Protocol):
-    """Takes a CSV as it comes, and gives it on in its format."""
+class Writer(Consumer, Protocol):
+    """Writes a CSV in the format of the destination.
 
-    def write(self, chunk: bytes, /) -> None:
-        """The next bytes of the CSV, cut anywhere.
+    :meth:`write` and :meth:`close` raise :class:`OleriaFormatError` where the CSV cannot be represented.
+    """
 
-        :raises OleriaFormatError: they cannot be represented.
-        """
-
-    def close(self) -> None:
-        """Write what is left.
-
-        :raises OleriaFormatError: the CSV cannot be represented.
-        """
-
-    def abort(self) -> None:
-        """Write nothing more; never raises, and does nothing after :meth:`close`."""
+    @property
+    def type_errors(self) -> int:
+        """How many values did not fit the type of their column, and became null."""
 
 
 def check_options(path: str, options: SaveOptions) -> None:
-    """Find out before an export is started whether :func:`writer_for` will do.
+    """Check before an export is started that :func:`writer_for` will accept the same arguments.
 
     :param path: the destination.
     :param options: for its format.
     :raises OleriaInputError: an option is wrong or without effect, or a library is missing.
     """
+    check_effect(path, options)
     suffix = _suffix(path)
     if suffix == _PARQUET:
         with _extra("parquet", path):
             from airflow_provider_oleria.transfer import parquet
-        parquet.check(options.column_types or {}, options.compression, options.row_group_size)
-        return
-    check_effect(path, options)
-    if suffix == _CSV_ZST:
+        parquet.check(options)
+    elif suffix == _CSV_ZST:
         with _extra("zstd", path):
-            import zstandard  # noqa: F401  # only whether it is there
+            import zstandard  # noqa: F401  # imported only to see whether it is installed
 
 
 def check_effect(path: str, options: SaveOptions) -> None:
-    """The part of :func:`check_options` that needs no library: fit for a DAG file's parse.
+    """The part of :func:`check_options` that imports no library: usable when a DAG file is parsed.
 
     :param path: the destination.
     :param options: for its format.
@@ -71,18 +63,18 @@ def check_effect(path: str, options: SaveOptions) -> None:
     if _suffix(path) == _PARQUET:
         return
     for name in _PARQUET_OPTIONS:
-        if getattr(options, name) not in (getattr(SaveOptions, name), {}):
+        if getattr(options, name) not in (getattr(SaveOptions, name), {}, []):
             raise OleriaInputError(
                 f"{name} has no effect on {path!r}: it is for Parquet. "
-                f"Let the destination end in {_PARQUET}, or leave {name} out"
+                f"Let the destination end in {_PARQUET}, or remove {name}"
             )
 
 
 def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
-    """The writer of the destination's format; any suffix that is not known is written byte for byte.
+    """Create the writer of the destination's format. A file with an unknown suffix is written byte for byte.
 
-    :param path: the destination: its suffix decides, in upper or lower case.
-    :param write: takes the bytes of the file.
+    :param path: the destination; its suffix may be in upper or lower case.
+    :param write: receives the bytes of the file.
     :param options: for the format.
     :raises OleriaInputError: as :func:`check_options`.
     """
@@ -91,7 +83,7 @@ def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
     if suffix == _PARQUET:
         from airflow_provider_oleria.transfer.parquet import ParquetWriter
 
-        return ParquetWriter(write, options.column_types or {}, options.compression, options.row_group_size)
+        return ParquetWriter(write, options)
     if suffix == _CSV_ZST:
         import zstandard
 
@@ -99,13 +91,13 @@ def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
             write, zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
         )
     if suffix == _CSV_GZ:
-        # 16: with a gzip header, into which zlib puts neither time nor name: the same CSV gives the same file.
+        # 16: with a gzip header, which has neither time nor name: the same CSV gives the same file.
         return _Compressed(write, zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16))
     return _Plain(write)
 
 
 def converts(path: str) -> bool:
-    """Whether the destination's bytes differ from the CSV's.
+    """Whether the bytes of the file differ from those of the CSV.
 
     :param path: the destination.
     """
@@ -113,7 +105,7 @@ def converts(path: str) -> bool:
 
 
 def column_type(path: str, column: str, options: SaveOptions) -> str | None:
-    """The type of a column in the destination's format; ``None`` in a CSV, where all is text.
+    """The type of a column in the file; ``None`` in a CSV, which has no types.
 
     :param path: the destination.
     :param column: its name.
@@ -139,11 +131,10 @@ def _extra(name: str, path: str) -> Iterator[None]:
 
 
 class _Plain:
-    def __init__(self, write: Write) -> None:
-        self._write = write
+    type_errors = 0
 
-    def write(self, chunk: bytes, /) -> None:
-        self._write(chunk)
+    def __init__(self, write: Write) -> None:
+        self.write = write
 
     def close(self) -> None:
         pass
@@ -159,6 +150,8 @@ class _Compressor(Protocol):
 
 
 class _Compressed:
+    type_errors = 0
+
     def __init__(self, write: Write, compressor: _Compressor) -> None:
         self._write = write
         self._compressor = compressor

@@ -1,92 +1,114 @@
-"""CSV → Parquet, a few megabytes at a time. Needs the extra ``parquet``."""
+"""CSV → Parquet, some megabytes at a time. Needs the extra ``parquet``."""
 
 from __future__ import annotations
 
-import csv
 import io
+import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
+from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.transfer.csv_records import RecordCounter
+from airflow_provider_oleria.transfer.csv_records import Header, Quotes, last_record_end, shown
 
-_PIECE: Final = 4 * 1024 * 1024
-_LONGEST_RECORD: Final = 64 * 1024 * 1024
-_LARGEST_ROW_GROUP: Final = 256 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+_PIECE_SIZE: Final = 8 * 1024 * 1024
+"""Bytes of CSV that are converted at a time."""
+
+_BLOCK_SIZE: Final = 1024 * 1024
+"""Bytes of a piece that one thread converts at a time."""
+
+_MAX_RECORD_SIZE: Final = 64 * 1024 * 1024
+_MAX_ROW_GROUP_SIZE: Final = 64 * 1024 * 1024
 
 _COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 _ZONED: Final = re.compile(r"timestamp(?:\[(s|ms|us|ns), ?tz=([\w/+:-]+)\])?")
+_FRACTION_DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _BOM: Final = b"\xef\xbb\xbf"
-_LONGEST_MESSAGE: Final = 300
 
 
-def check(column_types: Mapping[str, str], compression: str, row_group_size: int) -> None:
-    """Whether :class:`ParquetWriter` will take these.
+def check(options: SaveOptions) -> None:
+    """Check the options of :class:`ParquetWriter`.
 
     :raises OleriaInputError: naming the argument, and what it may be.
     """
-    if not isinstance(column_types, Mapping):
+    if not isinstance(options.column_types or {}, Mapping):
         raise OleriaInputError(
-            f"column_types must be a dict of columns and types, not {type(column_types).__name__}"
+            f"column_types must be a dict of columns and types, not {type(options.column_types).__name__}"
         )
-    for column, name in column_types.items():
+    for column, name in (options.column_types or {}).items():
         _type(column, name)
+    compression = options.compression
     if compression not in _COMPRESSIONS or not (compression == "none" or pa.Codec.is_available(compression)):
         raise OleriaInputError(f"compression must be one of {', '.join(_COMPRESSIONS)}, not {compression!r}")
-    if not isinstance(row_group_size, int) or isinstance(row_group_size, bool) or row_group_size < 1:
-        raise OleriaInputError(f"row_group_size must be a number of rows, at least 1, not {row_group_size!r}")
+    rows = options.row_group_size
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+        raise OleriaInputError(f"row_group_size must be a number of rows, at least 1, not {rows!r}")
 
 
 class ParquetWriter:
-    """Cuts the CSV between records, and has Arrow convert piece after piece.
+    """Splits the CSV between records, and converts piece after piece with Arrow.
 
-    Arrow's own streaming reader would have to pull, hence need a thread and a queue; and it refuses a record longer
-    than its block.
+    Arrow's streaming reader would need a thread and a queue, since it pulls; and it refuses a record longer than its
+    block.
 
-    :param write: takes the bytes of the Parquet.
-    :param column_types: as in :class:`~airflow_provider_oleria.downloads.SaveOptions`, and checked.
-    :param compression: likewise.
-    :param row_group_size: likewise.
+    ``type_errors`` is how many values did not fit the type of their column, and became null.
+
+    :param write: receives the bytes of the Parquet file.
+    :param options: checked by :func:`check`.
     """
 
-    def __init__(
-        self,
-        write: Callable[[bytes], object],
-        column_types: Mapping[str, str],
-        compression: str,
-        row_group_size: int,
-    ) -> None:
+    def __init__(self, write: Callable[[bytes], object], options: SaveOptions) -> None:
         self._sink = _Sink(write)
-        self._types = {column: _type(column, name) for column, name in column_types.items()}
-        self._compression = compression
-        self._row_group_size = row_group_size
-        self._records = _Records()
-        self._counter = RecordCounter()
+        self._options = options
+        self._types = {column: _type(column, name) for column, name in (options.column_types or {}).items()}
+        self._null_values = ["", *options.null_values]
+        self._header = Header()
+        self._pieces = _Pieces()
         self._rows = 0
         self._schema: pa.Schema | None = None
         self._parquet: Any = None
         self._tables: list[pa.Table] = []  # converted, and not yet written
+        self._misfits: Counter[str] = Counter()
+
+    @property
+    def type_errors(self) -> int:
+        """How many values did not fit the type of their column, and became null."""
+        return self._misfits.total()
 
     def write(self, chunk: bytes, /) -> None:
-        """The next bytes of the CSV, cut anywhere."""
-        self._take(self._records.add(chunk))
+        """Convert the next chunk of the CSV."""
+        self._take(self._header.write(chunk))
 
     def close(self) -> None:
-        """Convert what is left and write the footer."""
-        self._take(self._records.rest())
-        if self._schema is None:
-            raise OleriaFormatError("the CSV is empty: without a header there are no columns to write")
+        """Convert the rest and write the footer."""
+        self._take(self._header.close())
+        records, rest = self._pieces.end()
+        self._convert(records)
+        if self._pieces.quotes.are_open:
+            self._refuse(0, "a quoted field has no end")
+        self._convert(rest)
         self._write_row_groups(final=True)
         if not self._rows:
-            # An empty row group, as Arrow gives an empty table: older readers stumble over a file without any.
-            self._parquet.write_table(self._schema.empty_table())
+            # An empty row group, as Arrow writes for an empty table: some readers need at least one.
+            schema: Any = self._schema
+            self._parquet.write_table(schema.empty_table())
         self._parquet.close()
+        if self._misfits:
+            log.warning(
+                "%s values did not fit the type of their column and were written as null: %s.",
+                f"{self.type_errors:,}",
+                ", ".join(f"{shown([column])} {count:,}" for column, count in self._misfits.items()),
+            )
 
     def abort(self) -> None:
         """Write nothing more."""
@@ -94,154 +116,200 @@ class ParquetWriter:
         self._tables = []
         if self._parquet is not None:
             with suppress(Exception):
-                self._parquet.close()  # else its finaliser does, at a moment of its own
+                self._parquet.close()  # else its finaliser does, at an unknown time
 
     def _take(self, records: bytes) -> None:
-        if not records:
+        if not self._header.complete:
             return
-        self._counter.add(records)
         if self._schema is None:
-            end = _first_record_end(records)
-            self._begin(_header(records[:end]))
-            records = records[end:]
-        if records:
-            self._convert(records)
-            self._write_row_groups()
+            self._begin()
+        self._convert(self._pieces.add(records))
+        if self._pieces.size > _MAX_RECORD_SIZE:
+            size = _MAX_RECORD_SIZE >> 20
+            self._refuse(0, f"the record is longer than {size} MiB: a quoted field has no end?")
 
-    def _begin(self, names: list[str]) -> None:
+    def _begin(self) -> None:
+        problem = self._header.problem()
+        try:
+            self._header.record.decode()
+        except UnicodeDecodeError:
+            problem = "it is not UTF-8"
+        if problem:
+            raise OleriaFormatError(f"the CSV cannot be written as Parquet: the header: {problem}")
+        names = self._header.columns
         if unknown := self._types.keys() - set(names):
             raise OleriaFormatError(
-                f"column_types names columns that the CSV does not have: {', '.join(sorted(unknown))}. "
-                f"Its header is {_shortened(', '.join(names))}"
+                f"column_types names columns that the CSV does not have: {shown(sorted(unknown))}. "
+                f"Its header is {shown(names)}"
             )
         self._schema = pa.schema([(name, self._types.get(name, pa.string())) for name in names])
-        self._parquet = pa_parquet.ParquetWriter(self._sink, self._schema, compression=self._compression)
+        self._parquet = pa_parquet.ParquetWriter(
+            self._sink, self._schema, compression=self._options.compression
+        )
 
     def _convert(self, records: bytes) -> None:
+        if not records:
+            return
         schema: Any = self._schema
-        # Arrow drops a BOM at the start of what it reads: one that stands there is data, the file's own is gone.
-        bom = _BOM if records.startswith(_BOM) else b""
-        # A row to find the end by: were Arrow inside quotes here, it would swallow it without a word.
-        data = b"".join([bom, records, b"," * (len(schema) - 1), b"\n"])
-        with self._explained():
+        kinds = {name: _parsed_kind(self._types[name]) for name in self._types}
+        try:
+            table = self._read(records, kinds, threads=True).cast(schema)
+        except pa.ArrowInvalid:
+            table = self._convert_carefully(records, kinds)
+        self._rows += len(table)
+        self._tables.append(table)
+        self._write_row_groups()
+
+    def _convert_carefully(self, records: bytes, kinds: Mapping[str, pa.DataType]) -> pa.Table:
+        """Convert records that Arrow has refused: column by column, to find each value that does not fit."""
+        try:
+            table = self._read(records, {}, threads=False)
+        except pa.ArrowInvalid as error:
+            self._refuse_unreadable(str(error))
+        for name, kind in kinds.items():
+            column = self._typed(name, table[name].combine_chunks(), kind)
+            table = table.set_column(table.column_names.index(name), name, column)
+        return table.cast(self._schema)
+
+    def _read(self, records: bytes, kinds: Mapping[str, pa.DataType], *, threads: bool) -> pa.Table:
+        names = self._header.columns
+        # Arrow drops a BOM at the start of what it reads. The file's own is gone: one here is data.
+        data = _BOM + records if records.startswith(_BOM) else records
+        return pa_csv.read_csv(
+            pa.BufferReader(data),
+            # Without threads, one block: only then Arrow's errors name the row.
+            pa_csv.ReadOptions(
+                use_threads=threads, block_size=_BLOCK_SIZE if threads else len(data) + 1, column_names=names
+            ),
+            pa_csv.ParseOptions(newlines_in_values=b'"' in data, ignore_empty_lines=len(names) > 1),
+            pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in names} | dict(kinds),
+                null_values=self._null_values,
+                strings_can_be_null=False,
+            ),
+        )
+
+    def _typed(self, name: str, texts: pa.StringArray, kind: pa.DataType) -> pa.Array:
+        """A column of texts in its type.
+
+        :raises OleriaFormatError: a value does not fit, and ``on_type_error`` is ``fail``.
+        """
+        encoded = texts.dictionary_encode()
+        values, misfits = self._parsed(_in_iso_format(encoded.dictionary, kind), kind)
+        if misfits:
+            wrong = pc.is_in(encoded.indices, pa.array(misfits, encoded.indices.type))
+            if self._options.on_type_error == "fail":
+                self._refuse(
+                    pc.index(wrong, True).as_py(), f"the value does not fit type {self._types[name]}", name
+                )
+            self._misfits[name] += pc.sum(wrong).as_py()
+        return values.take(encoded.indices)
+
+    def _parsed(self, texts: pa.StringArray, kind: pa.DataType) -> tuple[pa.Array, list[int]]:
+        """Texts in their type, null for a text that does not fit; and the indexes of these."""
+        if not texts:
+            return pa.nulls(0, kind), []
+        csv = io.BytesIO()
+        pa_csv.write_csv(pa.table({"x": texts}), csv, pa_csv.WriteOptions(include_header=False))
+        try:
             table = pa_csv.read_csv(
-                pa.BufferReader(data),
-                # One block, and no threads: only so do Arrow's errors tell the row.
-                pa_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=schema.names),
-                # In a single column an empty line is an empty value; otherwise it is no row, and found below.
-                pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(schema) > 1),
-                pa_csv.ConvertOptions(
-                    column_types=schema, null_values=[""], strings_can_be_null=False, check_utf8=True
-                ),
+                pa.BufferReader(csv.getvalue()),
+                pa_csv.ReadOptions(column_names=["x"], block_size=csv.tell() + 1),
+                pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+                pa_csv.ConvertOptions(column_types={"x": kind}, null_values=self._null_values),
             )
-        end = len(table) - 1
-        first = self._rows + 1
-        self._rows += end
-        if self._rows != self._counter.rows or any(table.slice(end).to_pylist()[0].values()):
-            raise OleriaFormatError(
-                f"the CSV's rows {first} to {self._counter.rows} cannot be told apart: there is an empty line, "
-                "a stray quote or a carriage return on its own"
-            )
-        self._tables.append(table.slice(0, end))
+            return table["x"].combine_chunks(), []
+        except pa.ArrowInvalid:
+            if len(texts) == 1:
+                return pa.nulls(1, kind), [0]
+        half = len(texts) // 2
+        first, wrong = self._parsed(texts[:half], kind)
+        second, also_wrong = self._parsed(texts[half:], kind)
+        return pa.concat_arrays([first, second]), wrong + [half + index for index in also_wrong]
 
     def _write_row_groups(self, *, final: bool = False) -> None:
         rows = sum(map(len, self._tables))
-        full = final or sum(table.nbytes for table in self._tables) >= _LARGEST_ROW_GROUP
-        ready = rows if full else rows - rows % self._row_group_size
+        full = final or sum(table.nbytes for table in self._tables) >= _MAX_ROW_GROUP_SIZE
+        ready = rows if full else rows - rows % self._options.row_group_size
         if ready:
             table = pa.concat_tables(self._tables)
-            self._parquet.write_table(table.slice(0, ready), self._row_group_size)
-            self._tables = [table.slice(ready)]
+            self._parquet.write_table(table.slice(0, ready), self._options.row_group_size)
+            self._tables = [table.slice(ready)] if ready < rows else []
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Arrow's errors, with the column's name for its number, and rows counted from the header on."""
-        try:
-            yield
-        except pa.ArrowInvalid as problem:
-            schema: Any = self._schema
-            text = re.sub(
-                r"CSV column #(\d+)", lambda found: f"column {schema.names[int(found[1])]!r}", str(problem)
-            )
-            text = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) + self._rows}", text, count=1)
-            raise OleriaFormatError(f"the CSV cannot be written as Parquet: {_shortened(text)}") from None
+    def _refuse_unreadable(self, error: str) -> NoReturn:
+        """Arrow's error with the number of the row, and without its values."""
+        row, column = re.search(r"Row #(\d+)", error), re.search(r"CSV column #(\d+)", error)
+        width = re.search(r"Expected \d+ columns, got \d+", error)
+        problem = width[0].replace("Expected", "expected") if width else "it is not UTF-8"
+        name = self._header.columns[int(column[1])] if column else None
+        self._refuse(int(row[1]) - 1 if row else 0, problem, name)
+
+    def _refuse(self, index: int, problem: str, column: str | None = None) -> NoReturn:
+        place = f"row {self._rows + index + 1:,}" + (f", column {shown([column])!r}" if column else "")
+        raise OleriaFormatError(f"the CSV cannot be written as Parquet: {place}: {problem}") from None
 
 
-class _Records:
-    """Bytes in, whole records out."""
+class _Pieces:
+    """Bytes in, whole records out.
+
+    ``size`` is how many bytes are waiting.
+    """
 
     def __init__(self) -> None:
+        self.quotes = Quotes()
+        self.size = 0
         self._chunks: list[bytes] = []
-        self._size = 0
-        self._enough = _PIECE
+        self._next_search = _PIECE_SIZE
 
     def add(self, chunk: bytes) -> bytes:
         """Whole records, once there is a piece of them; else nothing."""
+        before = self.quotes.before
+        self.quotes.read(chunk)
         self._chunks.append(chunk)
-        self._size += len(chunk)
-        if self._size < self._enough:
+        self.size += len(chunk)
+        if self.size < _PIECE_SIZE:
             return b""
-        pending = b"".join(self._chunks)
-        end = _last_record_end(pending)
-        if not end and self._size >= _LONGEST_RECORD:
-            raise OleriaFormatError(
-                f"the CSV has a record of more than {_LONGEST_RECORD >> 20} MiB: a quoted field has no end?"
-            )
-        self._chunks = [pending[end:]]
-        self._size = len(pending) - end
-        # A long record is not searched for its end with every chunk that comes.
-        self._enough = min(max(_PIECE, 2 * self._size), _LONGEST_RECORD)
-        return pending[:end]
+        end = last_record_end(before + chunk) - len(before)
+        if end <= 0:
+            # A record may end in an earlier chunk. Searching again only at twice the size keeps the work linear.
+            if self.size < self._next_search:
+                return b""
+            self._next_search = min(2 * self.size, _MAX_RECORD_SIZE + 1)
+            self._chunks = [chunk := b"".join(self._chunks)]
+            end = last_record_end(chunk)
+            if not end:
+                return b""
+        self._next_search = _PIECE_SIZE
+        return self._take(end)
 
-    def rest(self) -> bytes:
-        """What is left at the end of the file, its last newline supplied where it lacks one."""
-        pending, self._chunks = b"".join(self._chunks), []
-        if pending.count(b'"') % 2:
-            raise OleriaFormatError("the CSV ends inside quotes: a quoted field has no end")
-        return pending + b"\n" if pending and not pending.endswith(b"\n") else pending
+    def end(self) -> tuple[bytes, bytes]:
+        """Whole records, and a last one without a line end."""
+        self._chunks = [b"".join(self._chunks)]
+        records = self._take(last_record_end(self._chunks[0]))
+        return records, b"".join(self._chunks)
 
-
-def _first_record_end(records: bytes) -> int:
-    end, quotes = 0, 0
-    while True:
-        start, end = end, records.index(b"\n", end) + 1
-        quotes += records.count(b'"', start, end)
-        if quotes % 2 == 0:
-            return end
-
-
-def _last_record_end(pending: bytes) -> int:
-    """Where the last newline outside quotes ends; 0 without one."""
-    end, quoted = len(pending), pending.count(b'"') % 2 == 1
-    while True:
-        quote = pending.rfind(b'"', 0, end)
-        newline = -1 if quoted else pending.rfind(b"\n", quote + 1, end)
-        if newline >= 0:
-            return newline + 1
-        if quote < 0:
-            return 0
-        end, quoted = quote, not quoted
+    def _take(self, end: int) -> bytes:
+        """Everything up to an index of the last chunk."""
+        last = self._chunks.pop()
+        records = b"".join([*self._chunks, last[:end]])
+        self._chunks = [last[end:]]
+        self.size = len(last) - end
+        return records
 
 
-def _header(record: bytes) -> list[str]:
-    try:
-        text = record.removeprefix(_BOM).decode()
-        names, *others = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise OleriaFormatError(f"the CSV's header cannot be read: {problem}") from problem
-    if others:
-        raise OleriaFormatError(
-            "the CSV's header cannot be told from its rows: there is a stray quote or a carriage return on its own"
-        )
-    if not names:
-        raise OleriaFormatError(
-            "the CSV's first line is empty: without a header there are no columns to write"
-        )
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise OleriaFormatError(
-            f"the CSV's header has columns of the same name, which Parquet cannot hold: {', '.join(sorted(twice))}"
-        )
-    return names
+def _in_iso_format(texts: pa.StringArray, kind: pa.DataType) -> pa.StringArray:
+    """Timestamps as Arrow reads them: no more digits than the type has, and with a time zone (UTC if there is none)."""
+    if not pa.types.is_timestamp(kind):
+        return texts
+    digits = _FRACTION_DIGITS[kind.unit]
+    kept = rf"(:\d\d\.\d{{{digits}}})\d+" if digits else r"(:\d\d)\.\d+"
+    texts = pc.replace_substring_regex(texts, kept, r"\1")
+    return pc.replace_substring_regex(texts, r"^(\d+-\d\d-\d\d[T ][\d:.]+)$", r"\1Z")
+
+
+def _parsed_kind(kind: pa.DataType) -> pa.DataType:
+    """What Arrow parses for a type: timestamps always with a time zone, as Oleria writes them."""
+    return pa.timestamp(kind.unit, kind.tz or "UTC") if pa.types.is_timestamp(kind) else kind
 
 
 def _type(column: str, name: str) -> pa.DataType:
@@ -250,7 +318,7 @@ def _type(column: str, name: str) -> pa.DataType:
             kind = pa.timestamp(zoned[1] or "us", zoned[2] or "UTC")
         else:
             kind = pa.type_for_alias(name)
-        # Arrow knows types that it cannot read from a CSV, or not write as Parquet.
+        # Arrow has types that it cannot read from a CSV, or not write as Parquet.
         values = pa_csv.read_csv(
             io.BytesIO(b"x,\n"),
             pa_csv.ReadOptions(column_names=["x", column]),
@@ -265,12 +333,8 @@ def _type(column: str, name: str) -> pa.DataType:
     return kind
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
-
-
 class _Sink(io.RawIOBase):
-    """Gives on what Arrow writes, until it is detached."""
+    """Passes on what Arrow writes, until it is detached."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write: Callable[[bytes], object] | None = write

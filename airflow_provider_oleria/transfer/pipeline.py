@@ -13,7 +13,7 @@ from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import Column, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaObjectChangedError
 from airflow_provider_oleria.net.redaction import clear_frames, guard_library_logs
-from airflow_provider_oleria.transfer.background import BackgroundConsumer
+from airflow_provider_oleria.transfer.background import BackgroundConsumer, Consumer
 from airflow_provider_oleria.transfer.checks import Checks
 from airflow_provider_oleria.transfer.content_encoding import decoded
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
@@ -30,12 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Transferred:
-    """What was published."""
+    """What was published; the attributes are those of :class:`~airflow_provider_oleria.downloads.SavedDownload`."""
 
     size_bytes: int
     row_count: int
     sha256: str
     source_sha256: str
+    type_errors: int
     columns: tuple[Column, ...]
 
 
@@ -46,21 +47,22 @@ def transfer(
     settings: Settings,
     options: SaveOptions,
 ) -> Transferred:
-    """Bring the export home: published when it is whole and as asked for, discarded otherwise.
+    """Save a completed export. The destination is replaced once the file is complete and checked, or left unchanged.
 
-    :param fresh_url: asks the API for a presigned URL; asked again when one has expired.
-    :param destination: where the file is to stand.
-    :param settings: for the limits and certificates.
-    :param options: how to fetch and what to ask of the file.
-    :raises OleriaRetriesExhaustedError: it did not arrive whole, however often it was tried.
-    :raises OleriaObjectChangedError: it was replaced in the store each time it was fetched.
-    :raises OleriaCheckError: it is whole, but not as asked for.
+    :param fresh_url: gets a presigned URL from the API; called again when one has expired.
+    :param destination: the file to write.
+    :param settings: for the timeouts and certificates.
+    :param options: how to fetch the file, and what it must be.
+    :raises OleriaRetriesExhaustedError: the file did not arrive completely within the retry budget.
+    :raises OleriaObjectChangedError: the store replaced the file during both attempts.
+    :raises OleriaCheckError: a check failed.
+    :raises OleriaFormatError: the CSV cannot be written in the destination's format.
     """
     guard_library_logs()
     try:
         return _transfer(fresh_url, destination, settings, options)
-    except OleriaObjectChangedError as problem:
-        log.warning("%s. Nothing is published; starting over once.", problem)
+    except OleriaObjectChangedError as error:
+        log.warning("%s. Nothing is published; starting over once.", error)
     return _transfer(fresh_url, destination, settings, options)
 
 
@@ -72,44 +74,55 @@ def _transfer(
             Source(fresh_url, settings, max_concurrency=options.max_concurrency, part_size=options.part_size)
         )
         file = stack.enter_context(publish(destination, source.size or 0, options.max_concurrency))
+        path = str(destination)
         received, written = _Digest(), _Digest()
-        records, gates = RecordCounter(), Checks(options)
-        converted = converts(str(destination))
-
-        def examine(chunk: bytes) -> None:
-            received.add(chunk)
-            records.add(chunk)
+        records = RecordCounter()
+        checks = Checks(options, records)
 
         def write(data: bytes) -> None:
-            if converted:
-                written.add(data)
+            if converts(path):
+                written.write(data)
             file.write(data)
 
-        writer = writer_for(str(destination), write, options)
+        writer = writer_for(path, write, options)
         stack.callback(writer.abort)
-        beside = stack.enter_context(BackgroundConsumer(examine))
+        background = BackgroundConsumer(received, records)
+        stack.callback(background.abort)
+        consumers: tuple[Consumer, ...] = (background, checks, writer)
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
-            gates.add(chunk)
-            beside.add(chunk)
-            writer.write(chunk)
-        beside.finish()
-        gates.finish(records.rows)
-        writer.close()
-        published = written if converted else received
-        columns = tuple(
-            Column(name, column_type(str(destination), name, options)) for name in gates.header.columns
+            for consumer in consumers:
+                consumer.write(chunk)
+        for consumer in consumers:
+            consumer.close()
+        if records.problem:
+            log.warning("The CSV may not be read as intended: %s. It is saved as received.", records.problem)
+        published = written if converts(path) else received
+        return Transferred(
+            size_bytes=published.size,
+            row_count=records.row_count,
+            sha256=published.sha256,
+            source_sha256=received.sha256,
+            type_errors=writer.type_errors,
+            columns=tuple(Column(name, column_type(path, name, options)) for name in checks.columns),
         )
-        return Transferred(published.size, records.rows, published.sha256, received.sha256, columns)
 
 
 class _Digest:
+    """Size and SHA-256 of what is written."""
+
     def __init__(self) -> None:
         self.size = 0
         self._sha256 = hashlib.sha256()
 
-    def add(self, data: bytes) -> None:
+    def write(self, data: bytes, /) -> None:
         self.size += len(data)
         self._sha256.update(data)
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
 
     @property
     def sha256(self) -> str:
@@ -117,9 +130,9 @@ class _Digest:
 
 
 def prepared(destination: str | ObjectStoragePath, options: SaveOptions) -> ObjectStoragePath:
-    """The destination, once all is checked that can be before an export is started.
+    """The destination as a path, with everything checked that can be checked before an export is started.
 
-    :raises OleriaInputError: it is no file, cannot be written, or does not go with the options.
+    :raises OleriaInputError: it is no file, cannot be written, or does not fit the options.
     """
     path = resolve(destination)
     check_options(str(path), options)

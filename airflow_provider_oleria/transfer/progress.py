@@ -1,4 +1,4 @@
-"""Says how far a long transfer has come, and how long it took."""
+"""Logs the progress of a long transfer, and its duration."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-_EVERY: Final = 10.0
-"""Seconds between two lines."""
+_LOG_INTERVAL: Final = 10.0
+"""Seconds."""
 
 
 def reported(
     chunks: Iterable[bytes], size: int | None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[bytes]:
-    """The chunks as they are, with a line in the log at most every 10 s, and one at the end.
+    """Log how many chunks have passed, at most every 10 s, and once at the end.
 
     :param chunks: what is transferred.
-    :param size: their bytes in all, where that is known.
+    :param size: their total in bytes, if known.
     :param clock: in seconds.
+    :return: the same chunks.
     """
-    started = said = clock()
+    started = logged = clock()
     received = 0
     for chunk in chunks:
         yield chunk
         received += len(chunk)
         now = clock()
-        if now - said >= _EVERY:
-            said = now
+        if now - logged >= _LOG_INTERVAL:
+            logged = now
             log.info("%s", _line(received, size, received / (now - started)))
     took = clock() - started
     log.info(

@@ -7,13 +7,17 @@ import pytest
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaCheckError, OleriaInputError
 from airflow_provider_oleria.transfer.checks import Checks
+from airflow_provider_oleria.transfer.csv_records import RecordCounter
 
 
-def check(content: bytes, size: int, rows: int = 0, **options: object) -> None:
-    gates = Checks(SaveOptions(**options))
+def check(content: bytes, size: int, **options: object) -> None:
+    records = RecordCounter()
+    checks = Checks(SaveOptions(**options), records)
     for start in range(0, len(content), size):
-        gates.add(content[start : start + size])
-    gates.finish(rows)
+        records.write(content[start : start + size])
+        checks.write(content[start : start + size])
+    records.close()
+    checks.close()
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -44,12 +48,35 @@ def test_an_order_of_columns_matters_to_expected_columns_only() -> None:
 
 
 def test_min_rows() -> None:
-    check(b"a\n1\n", 10, rows=1, min_rows=1)
+    check(b"a\n1\n", 10, min_rows=1)
     with pytest.raises(OleriaCheckError, match="min_rows: expected at least 2 rows; found 1"):
-        check(b"a\n1\n", 10, rows=1, min_rows=2)
+        check(b"a\n1\n", 10, min_rows=2)
 
 
-@pytest.mark.parametrize("wrong", [{"required_columns": "a,b"}, {"max_concurrency": 0}, {"part_size": 0}])
+def test_an_empty_line_is_no_row() -> None:
+    with pytest.raises(OleriaCheckError, match="min_rows: expected at least 1 rows; found 0"):
+        check(b"id,name\n\n", 10, min_rows=1)
+
+
+def test_a_stray_quote_hides_no_rows() -> None:
+    check(b'id,screen\n1,27" wide\n' + b"2,x\n" * 2000, 1000, min_rows=2000)
+
+
+def test_control_characters_of_the_header_are_escaped() -> None:
+    with pytest.raises(OleriaCheckError, match=r"found a\\x1b\[2J\\n, b\. The previous file was kept"):
+        check(b'"a\x1b[2J\n",b\n', 10, required_columns=["id"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"required_columns": "a,b"},
+        {"null_values": "-"},
+        {"on_type_error": "skip"},
+        {"max_concurrency": 0},
+        {"part_size": 0},
+    ],
+)
 def test_wrong_options_are_refused_at_once(wrong: dict) -> None:
     with pytest.raises(OleriaInputError, match=next(iter(wrong))):
         SaveOptions(**wrong)
