@@ -161,20 +161,25 @@ class DownloadStatus(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
+    @classmethod
+    def parse(cls, text: str) -> str:
+        """The member for a status Oleria has published; any other text unchanged, since Oleria may add statuses."""
+        return cls(text) if text in tuple(cls) else text
+
 
 @dataclass(frozen=True)
 class Download:
     """One export as the API describes it.
 
     :param download_id: its id (a uuid).
-    :param status: where the export stands.
+    :param status: a :class:`DownloadStatus`, or the text of a status this version does not know.
     :param error: on ``failed``, the vendor's code and message.
     :param url: on ``completed``, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
         log it, return it from a task or store it.
     """
 
     download_id: str
-    status: DownloadStatus
+    status: str
     error: str | None = None
     url: str | None = field(default=None, repr=False)
 
@@ -186,7 +191,9 @@ class Download:
     def deserialize(cls, data: dict[str, Any], version: int) -> Download:
         """The way back."""
         return cls(
-            download_id=data["download_id"], status=DownloadStatus(data["status"]), error=data["error"]
+            download_id=data["download_id"],
+            status=DownloadStatus.parse(data["status"]),
+            error=data["error"],
         )
 
 

@@ -8,16 +8,15 @@ import sys
 from itertools import chain, cycle
 from pathlib import Path
 
-from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.sandbox.catalogue import columns_of
-from airflow_provider_oleria.sandbox.selection import csv_of
+from airflow_provider_oleria.sandbox.rows import csv_of
 
 _ROWS, _PIECE = 20_000, 500
 
 
 def main(path: Path, size: int) -> None:
     """A header, and the same rows over and over, as often as there is room for them."""
-    columns = columns_of(DataContext.ACCESS_INVENTORY_IDENTITIES, seed=7)
+    columns = columns_of("accessInventoryIdentitiesV2", seed=7)
     batches = (range(start, start + _PIECE) for start in range(0, _ROWS, _PIECE))
     pieces = ((rows, text.encode()) for rows, text in csv_of(columns, batches))
     written, row_count, digest = 0, 0, hashlib.sha256()

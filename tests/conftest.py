@@ -57,10 +57,10 @@ def _nothing_from_another_test() -> None:
 
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off that takes milliseconds; how long it takes in earnest is tested in unit/test_retry.py."""
-    from airflow_provider_oleria.net import backoff
+    """Back-off of milliseconds for every Connection; unit/test_backoff.py tests the real delays."""
+    from airflow_provider_oleria.connection import settings
 
-    monkeypatch.setattr(backoff, "INITIAL_BACKOFF", 0.01)
+    monkeypatch.setattr(settings, "DEFAULT_RETRY", settings.RetryPolicy(initial_backoff=0.01))
 
 
 @pytest.fixture

@@ -1,18 +1,20 @@
-"""The asynchronous driver of a conversation: ``aiohttp``."""
+"""The asynchronous driver of the flows: ``aiohttp``."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aiohttp
 
 from airflow_provider_oleria.api.loop_state import CachedConnection, Read, shared
-from airflow_provider_oleria.api.polling import aligned
 from airflow_provider_oleria.api.protocol import (
+    MAX_RESPONSE_BYTES,
+    CloseGate,
     Flow,
+    FlowRun,
     RateLimitDelay,
     ReloadConnection,
     Request,
@@ -20,64 +22,80 @@ from airflow_provider_oleria.api.protocol import (
     Sleep,
     Step,
 )
-from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
-from airflow_provider_oleria.api.tokens import TOKENS, Mask
+from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api.tokens import TOKENS, OnMint
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError, OleriaOutageError
 from airflow_provider_oleria.net.failures import fault
 from airflow_provider_oleria.net.redaction import clear_frames
+from airflow_provider_oleria.net.session import too_long
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """Carries out what a conversation asks for, with ``aiohttp``.
+    """Runs flows with ``aiohttp``.
 
     :param session: the event loop's.
-    :param connection: as the event loop knows it.
-    :param mask: told each newly minted token, in a thread.
+    :param connection: the Airflow Connection, as this event loop has read it.
+    :param on_mint: called with each new token, in a thread.
+    :param on_rate_limit: called for each 429.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, connection: CachedConnection, mask: Mask) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        connection: CachedConnection,
+        on_mint: OnMint,
+        on_rate_limit: Callable[[], None],
+    ) -> None:
         self._session = session
         self._connection = connection
-        self._mask = mask
+        self._on_mint = on_mint
+        self._on_rate_limit = on_rate_limit
         self._used = connection.access.settings
 
-    async def run(self, conversation: Flow[T]) -> T:
-        """Drive a conversation to its end.
+    @property
+    def settings(self) -> Settings:
+        """The Connection's settings, as last read."""
+        return self._connection.access.settings
 
-        :raises OleriaError: what the conversation came to.
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow.
+
+        :return: its result.
+        :raises OleriaError: the flow failed.
         """
-        try:
-            step = next(conversation)
-            while True:
-                try:
-                    result = await self._perform(step)
-                except OleriaError as problem:
-                    step = conversation.throw(problem)
-                else:
-                    step = conversation.send(result)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
+        run = FlowRun(flow)
+        while run.step is not None:
+            outcome: Any
+            try:
+                outcome = await self._perform(run.step)
+            except OleriaError as problem:
+                outcome = problem
+            run.advance(outcome)
+        return run.result
 
     async def _perform(self, step: Step) -> Any:
         match step:
             case Request():
                 return await self._send(step)
             case RateLimitDelay():
-                return gate(self._connection.access.settings.api_url).wait()
-            case Sleep():
-                if not taken_at_gate(step, self._connection.access.settings.api_url):
-                    await asyncio.sleep(aligned(step.seconds, asyncio.get_running_loop().time()))
-                return None
+                return gate(self.settings.api_url).wait() or TOKENS.delay(self.settings)
+            case CloseGate(seconds):
+                gate(self.settings.api_url).close(seconds)
+                self._on_rate_limit()
+            case Sleep(seconds):
+                await asyncio.sleep(seconds)
             case ReloadConnection():
                 return await self._connection.has_changed(self._used)
+        return None
 
     @clear_frames
     async def _send(self, step: Request) -> Response:
         access = self._connection.access
         settings = self._used = access.settings
-        token = await TOKENS.aget(settings, self._mask)
+        token = await TOKENS.aget(settings, self._on_mint, step.deadline)
         url = settings.api_url + step.path
         problem: OleriaOutageError
         try:
@@ -91,7 +109,7 @@ class AsyncClient:
                     allow_redirects=False,
                     **access.options,
                 ) as response:
-                    answer = Response(response.status, response.headers, await response.read())
+                    answer = Response(response.status, response.headers, await _read(response))
         except (aiohttp.ClientError, TimeoutError) as error:
             not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
             problem = fault(error, url, arrived=not not_sent)
@@ -102,15 +120,27 @@ class AsyncClient:
         raise problem
 
 
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise too_long(str(response.url), MAX_RESPONSE_BYTES)
+    return bytes(body)
+
+
 @asynccontextmanager
-async def async_client(conn_id: str, read: Read, mask: Mask) -> AsyncIterator[AsyncClient]:
-    """A client over what the event loop shares.
+async def async_client(
+    conn_id: str, read: Read, on_mint: OnMint, on_rate_limit: Callable[[], None]
+) -> AsyncIterator[AsyncClient]:
+    """A client with the session and Connections that its event loop shares.
 
     :param conn_id: of the Airflow Connection.
     :param read: reads it.
-    :param mask: told each newly minted token, in a thread.
+    :param on_mint: called with each new token, in a thread.
+    :param on_rate_limit: called for each 429.
     """
     async with shared() as common:
         connection = common.connection(conn_id, read)
         await connection.enter()
-        yield AsyncClient(common.session, connection, mask)
+        yield AsyncClient(common.session, connection, on_mint, on_rate_limit)

@@ -1,4 +1,4 @@
-"""The synchronous driver of a conversation: ``requests``, through ``OAuth2Session``."""
+"""The synchronous driver of the flows: ``requests``, through ``OAuth2Session``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from urllib.parse import urljoin
 import requests
 
 from airflow_provider_oleria.api.protocol import (
+    MAX_RESPONSE_BYTES,
+    CloseGate,
     Flow,
+    FlowRun,
     RateLimitDelay,
     ReloadConnection,
     Request,
@@ -18,8 +21,8 @@ from airflow_provider_oleria.api.protocol import (
     Sleep,
     Step,
 )
-from airflow_provider_oleria.api.rate_limit import gate, taken_at_gate
-from airflow_provider_oleria.api.tokens import TOKENS, Mask, TokenCache
+from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api.tokens import TOKENS, OnMint, TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net.redaction import clear_frames
@@ -29,32 +32,33 @@ T = TypeVar("T")
 
 
 class OleriaSession(SafeSession):
-    """An ``OAuth2Session`` that carries this process's current token to the API, and to no other host.
+    """An ``OAuth2Session`` that sends this process's access token to the API, and to no other host.
 
     Paths such as ``/v1/downloads`` are completed with the API URL.
 
     :param settings: the Connection's settings.
-    :param mask: told each newly minted token.
-    :param tokens: where the tokens are.
+    :param on_mint: called with each new token.
+    :param tokens: the tokens of this process.
     """
 
-    def __init__(self, settings: Settings, mask: Mask, tokens: TokenCache = TOKENS) -> None:
+    def __init__(self, settings: Settings, on_mint: OnMint, tokens: TokenCache = TOKENS) -> None:
         super().__init__(settings)
-        self._mask = mask
+        self._on_mint = on_mint
         self._tokens = tokens
 
     @clear_frames
     def request(  # type: ignore[override]  # as in SafeSession
-        self, method: str, url: str, *args: Any, **kwargs: Any
+        self, method: str, url: str, *args: Any, deadline: float | None = None, **kwargs: Any
     ) -> requests.Response:
-        """As ``OAuth2Session.request``; a token the API answers 401 to is not used again.
+        """As ``OAuth2Session.request``. A token that the API refuses with 401 is not used again.
 
-        :raises OleriaError: there is no token, or no whole answer.
+        :param deadline: of the caller, by ``time.monotonic()``: limits the wait for a token.
+        :raises OleriaError: no token was issued, or no complete response arrived.
         """
         url = urljoin(self.settings.api_url + "/", url)
         if not oauthlib_url(url).startswith(oauthlib_url(self.settings.api_url) + "/"):
             return super().request(method, url, *args, **{**kwargs, "withhold_token": True})
-        token = self._tokens.get(self.settings, self._mask)
+        token = self._tokens.get(self.settings, self._on_mint, deadline)
         self.token = {"access_token": token.value, "token_type": "Bearer"}
         response = super().request(method, url, *args, **kwargs)
         if response.status_code == 401:
@@ -63,55 +67,68 @@ class OleriaSession(SafeSession):
 
 
 class Client:
-    """Carries out what a conversation asks for, with ``requests``.
+    """Runs flows with ``requests``.
 
     :param settings: the Connection's settings.
-    :param reread: reads the Connection again.
-    :param mask: told each newly minted token.
-    :param tokens: where the tokens are.
+    :param reload: reads the Connection again.
+    :param on_mint: called with each new token.
+    :param on_rate_limit: called for each 429.
+    :param tokens: the tokens of this process.
     """
 
     def __init__(
-        self, settings: Settings, reread: Callable[[], Settings], mask: Mask, tokens: TokenCache = TOKENS
+        self,
+        settings: Settings,
+        reload: Callable[[], Settings],
+        on_mint: OnMint,
+        on_rate_limit: Callable[[], None],
+        tokens: TokenCache = TOKENS,
     ) -> None:
-        self._reread = reread
-        self._mask = mask
+        self.settings = settings
+        self._reload = reload
+        self._on_mint = on_mint
+        self._on_rate_limit = on_rate_limit
         self._tokens = tokens
-        self._settings = settings
-        self.session = OleriaSession(settings, mask, tokens)
+        self.session = OleriaSession(settings, on_mint, tokens)
 
-    def run(self, conversation: Flow[T]) -> T:
-        """Drive a conversation to its end.
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow.
 
-        :raises OleriaError: what the conversation came to.
+        :return: its result.
+        :raises OleriaError: the flow failed.
         """
-        try:
-            step = next(conversation)
-            while True:
-                try:
-                    result = self._perform(step)
-                except OleriaError as problem:
-                    step = conversation.throw(problem)
-                else:
-                    step = conversation.send(result)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
+        run = FlowRun(flow)
+        while run.step is not None:
+            outcome: Any
+            try:
+                outcome = self._perform(run.step)
+            except OleriaError as problem:
+                outcome = problem
+            run.advance(outcome)
+        return run.result
 
     def _perform(self, step: Step) -> Any:
         match step:
-            case Request(method, path, body):
-                if method == "POST":
-                    # A kept connection the other side has closed would lose the answer of a call not to be repeated.
-                    self.session.close()
-                response = self.session.request(method, path, json=body)
-                return Response(response.status_code, response.headers, response.content)
+            case Request():
+                return self._send(step)
             case RateLimitDelay():
-                return gate(self._settings.api_url).wait()
-            case Sleep():
-                if not taken_at_gate(step, self._settings.api_url):
-                    time.sleep(step.seconds)
-                return None
+                return gate(self.settings.api_url).wait() or self._tokens.delay(self.settings)
+            case CloseGate(seconds):
+                gate(self.settings.api_url).close(seconds)
+                self._on_rate_limit()
+            case Sleep(seconds):
+                time.sleep(seconds)
             case ReloadConnection():
-                old, self._settings = self._settings, self._reread()
-                self.session = OleriaSession(self._settings, self._mask, self._tokens)
-                return self._settings != old
+                old, self.settings = self.settings, self._reload()
+                self.session = OleriaSession(self.settings, self._on_mint, self._tokens)
+                return self.settings != old
+        return None
+
+    def _send(self, step: Request) -> Response:
+        if step.method == "POST":
+            # A POST is not repeated, and would be lost on an idle connection that the server has closed.
+            self.session.close()
+        response = self.session.request(
+            step.method, step.path, json=step.json, deadline=step.deadline, max_bytes=MAX_RESPONSE_BYTES
+        )
+        return Response(response.status_code, response.headers, response.content)

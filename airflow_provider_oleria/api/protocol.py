@@ -1,22 +1,24 @@
-"""What is said to the API, and what each answer means: no I/O.
+"""The requests to the Oleria API and the meaning of its responses. No I/O.
 
-Each function is a generator. It yields what it needs next (:class:`RateLimitDelay`, :class:`Request`, :class:`Sleep`,
-:class:`ReloadConnection`), is sent the result, or has an ``OleriaError`` thrown in, and returns its answer. The
-drivers in ``client.py``, sync and async, run the same ones, so that the two cannot drift apart.
+Each flow is a generator: it yields a step (:class:`RateLimitDelay`, :class:`CloseGate`, :class:`Request`,
+:class:`Sleep`, :class:`ReloadConnection`), receives its result or an ``OleriaError``, and returns its own result. The
+drivers in ``client.py`` (sync) and ``async_client.py`` run the same flows.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_oleria.api.polling import PollSchedule
+from airflow_provider_oleria.connection.settings import DEFAULT_RETRY, RetryPolicy
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
@@ -38,71 +40,111 @@ from airflow_provider_oleria.net.redaction import clear_frames, excerpt, redacte
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS: Final = "/v1/downloads"
-"""Where exports are started; each is below it, by its id."""
+T = TypeVar("T")
 
-_STATUSES: Final = tuple(DownloadStatus)
+DOWNLOADS: Final = "/v1/downloads"
+"""Path of the downloads."""
+
+MAX_RESPONSE_BYTES: Final = 1024 * 1024
+"""Longest response of the API or the token endpoint that is read."""
+
+_ID: Final = re.compile(r"[!-~]{1,200}")
+"""A download id: Oleria's are uuids; other visible ASCII text is accepted."""
+
+_PAUSED: Final = OleriaUnavailableError(
+    "requests to this tenant are paused: its rate limit is reached, or its token endpoint is unavailable"
+)
+
+
+@dataclass(frozen=True)
+class RateLimitDelay:
+    """May a request be sent to the tenant now? Result: seconds to wait before asking again; 0 means yes."""
+
+
+@dataclass(frozen=True)
+class CloseGate:
+    """Allow no request to the tenant for ``seconds`` seconds, from any thread or event loop."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Request:
-    """Request this to the API with a token; the result is an :class:`Response`.
+    """Send this to the API with an access token. Result: a :class:`Response`.
 
-    A token that is refused with 401 is dropped by whoever sends, so that sending again mints a new one.
+    The driver drops a token that the API refuses with 401: the next request gets a new one.
+
+    :param method: ``GET`` or ``POST``.
+    :param path: such as ``/v1/downloads``.
+    :param json: the body.
+    :param deadline: of the caller, by ``time.monotonic()``: limits the wait for a token.
     """
 
     method: str
     path: str
     json: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class RateLimitDelay:
-    """Ask whether the tenant may be called now; the result is how many seconds to wait before asking again, 0 to go."""
+    deadline: float | None = None
 
 
 @dataclass(frozen=True)
 class Sleep:
-    """Wait so many seconds; ``reason`` is worth a line in the log when it is a problem.
-
-    With ``for_all``, nobody is to call the tenant for so long.
-    """
+    """Wait ``seconds`` seconds."""
 
     seconds: float
-    reason: OleriaError | None = None
-    for_all: bool = False
 
 
 @dataclass(frozen=True)
 class ReloadConnection:
-    """Read the Airflow Connection again; the result is whether it says something else than before."""
+    """Read the Airflow Connection again. Result: whether it has changed."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What the API answered."""
+    """A response of the API."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes = field(repr=False)  # a presigned URL may be in it
+    body: bytes = field(repr=False)  # may contain a presigned URL
 
     @property
     def json(self) -> dict[str, Any] | None:
-        """The JSON object in the body, ``None`` when it is anything else."""
-        try:
-            content = json.loads(self.body)
-        except ValueError:
-            return None
-        return content if isinstance(content, dict) else None
+        """The JSON object in the body; ``None`` if it is anything else."""
+        return parse_object(self.body)
 
 
-T = TypeVar("T")
-Step = RateLimitDelay | Request | Sleep | ReloadConnection
+Step = RateLimitDelay | CloseGate | Request | Sleep | ReloadConnection
 Flow = Generator[Step, Any, T]
 
 
+class FlowRun(Generic[T]):
+    """One run of a flow, step by step: the part that both drivers share.
+
+    ``step`` is what the driver must do next, ``None`` at the end; then ``result`` is the flow's result.
+
+    :param flow: the flow.
+    :raises OleriaError: the flow failed; also raised by :meth:`advance`.
+    """
+
+    result: T
+
+    def __init__(self, flow: Flow[T]) -> None:
+        self._flow = flow
+        self.step: Step | None = None
+        self.advance(None)
+
+    def advance(self, outcome: Any) -> None:
+        """Continue with the outcome of ``step``: its result, or the ``OleriaError`` it failed with."""
+        try:
+            if isinstance(outcome, OleriaError):
+                self.step = self._flow.throw(outcome)
+            else:
+                self.step = self._flow.send(outcome)
+        except StopIteration as end:
+            self.step, self.result = None, end.value
+
+
 def build_download_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -> dict[str, Any]:
-    """What is sent to start an export.
+    """The body of the request that creates a download.
 
     :raises OleriaInputError: a filter or a sort order is not valid.
     """
@@ -113,42 +155,54 @@ def build_download_body(data_context: str, filter_by: Any = None, sort_by: Any =
     return {"context": str(data_context), **({"params": params} if params else {})}
 
 
-def create(data_context: str, filter_by: Any = None, sort_by: Any = None) -> Flow[Download]:
-    """Start an export.
+def create(
+    data_context: str, filter_by: Any = None, sort_by: Any = None, *, retry: RetryPolicy = DEFAULT_RETRY
+) -> Flow[Download]:
+    """Create a download.
 
+    :param retry: how failed requests are retried.
+    :return: the download, whatever its status.
     :raises OleriaInputError: a filter or a sort order is not valid; nothing was sent.
-    :raises OleriaResponseLostError: the request went out and no answer came: it is not repeated, since the API
-        would start a second export.
+    :raises OleriaResponseLostError: the request was sent, and no complete response arrived. It is not repeated:
+        the API would create a second download.
     """
     body = build_download_body(data_context, filter_by, sort_by)
     try:
-        answer = yield from call("POST", DOWNLOADS, body)
+        response = yield from call("POST", DOWNLOADS, body, retry=retry)
     except OleriaResponseLostError as problem:
         raise OleriaResponseLostError(
-            f"{problem}. Whether the export of {data_context} was started is unknown; the request is not repeated "
-            "here, so as not to start a second one. Airflow's retries, if the task has any left, will start a new one"
+            f"{problem}. It is not known whether the download of {data_context} was created. The request is not "
+            "repeated here, to avoid a second download. If the task has retries left, the next try creates a new one"
         ) from None
-    request = _read_download(answer)
-    log.info("Oleria accepted the export of %s: download %s.", data_context, request.download_id)
-    return request
+    download = _read_download(response)
+    log.info("Created download %s of %s.", download.download_id, data_context)
+    return download
 
 
-def get(download_id: str, *, deadline: float | None = None) -> Flow[Download]:
-    """Ask where an export stands.
+def get(
+    download_id: str,
+    *,
+    deadline: float | None = None,
+    retry: RetryPolicy = DEFAULT_RETRY,
+    clock: Clock = time.monotonic,
+) -> Flow[Download]:
+    """Get a download's status.
 
-    :param deadline: epoch seconds after which faults are not retried.
+    :param deadline: no retry is made after this moment, by ``clock``.
+    :param retry: how failed requests are retried.
     """
-    if not isinstance(download_id, str) or not download_id:
+    if not isinstance(download_id, str) or not _ID.fullmatch(download_id):
         raise OleriaInputError(f"download_id must be the id of a download, not {download_id!r}")
-    answer = yield from call("GET", f"{DOWNLOADS}/{quote(download_id, safe='')}", deadline=deadline)
-    request = _read_download(answer)
-    if request.download_id != download_id:
+    path = f"{DOWNLOADS}/{quote(download_id, safe='')}"
+    response = yield from call("GET", path, deadline=deadline, retry=retry, clock=clock)
+    download = _read_download(response)
+    if download.download_id != download_id:
         raise OleriaProtocolError(
-            f"asked for download {download_id}, the API answered with {request.download_id}"
+            f"download {download_id} was requested, the API returned {download.download_id}"
         )
-    if request.status is DownloadStatus.COMPLETED and not request.url:
-        raise OleriaProtocolError(f"download {download_id} is completed, but the API gave no url for it")
-    return request
+    if download.status is DownloadStatus.COMPLETED and not download.url:
+        raise OleriaProtocolError(f"download {download_id} is completed, but the API returned no url")
+    return download
 
 
 def wait(
@@ -158,184 +212,227 @@ def wait(
     max_poll_interval: float,
     deadline: float | None,
     started_at: float | None = None,
-    clock: Clock = time.time,
+    retry: RetryPolicy = DEFAULT_RETRY,
+    clock: Clock = time.monotonic,
+    wall_clock: Clock = time.time,
 ) -> Flow[Download]:
-    """Ask until the export has ended well, as :class:`PollSchedule` says. The last question comes at the deadline.
+    """Poll until a download is completed, as :class:`PollSchedule` says. The last poll is at the deadline.
 
-    :param poll_interval: shortest pause, in seconds.
-    :param max_poll_interval: longest pause, in seconds.
-    :param deadline: epoch seconds.
-    :param started_at: when the export was started, in epoch seconds; ``None`` for now.
+    The epoch times are converted to the monotonic clock at the start: setting the wall clock later changes nothing.
+
+    :param poll_interval: shortest delay between two polls, in seconds.
+    :param max_poll_interval: longest delay, in seconds.
+    :param deadline: epoch seconds; ``None`` for none.
+    :param started_at: when the download was created, in epoch seconds; ``None`` for now.
+    :param retry: how failed requests are retried, until the deadline.
     :raises OleriaDownloadFailedError: with the vendor's code and message.
-    :raises OleriaTimeoutError: naming the id and the last status seen.
+    :raises OleriaTimeoutError: with the id and the last status.
     """
-    now = clock()
-    started = now if started_at is None else started_at
-    plan = PollSchedule(poll_interval, max_poll_interval)
-    pause = plan.first(now - started)
-    last_status = "unknown"
+    now, offset = clock(), clock() - wall_clock()
+    started = now if started_at is None else started_at + offset
+    give_up_at = float("inf") if deadline is None else deadline + offset
+    schedule = PollSchedule(poll_interval, max_poll_interval)
+    delay = schedule.first(now - started)
+    last_status = "not known"
+    warned = False
     while True:
-        yield Sleep(pause if deadline is None else max(0.0, min(pause, deadline - now)))
+        yield Sleep(max(0.0, min(delay, give_up_at - now)))
         try:
-            request = yield from get(download_id, deadline=deadline)
+            download = yield from get(download_id, deadline=give_up_at, retry=retry, clock=clock)
         except OleriaTimeoutError as problem:
-            raise _timed_out(download_id, last_status, started, clock(), str(problem)) from None
-        check_not_failed(request)
-        if request.status != last_status:
-            log.info("Download %s: %s.", download_id, request.status)
-            last_status = request.status
-        if request.status is DownloadStatus.COMPLETED:
-            return request
+            raise _timed_out(download_id, last_status, clock() - started, f": {problem}") from None
+        check_not_failed(download)
+        if download.status != last_status:
+            log.info("Download %s: %s.", download_id, download.status)
+            last_status = download.status
+        if download.status is DownloadStatus.COMPLETED:
+            return download
+        if not isinstance(download.status, DownloadStatus) and not warned:
+            log.warning(
+                "Download %s has the status %r, which this version of the provider does not know. It is polled until "
+                "it is completed or failed, or the timeout ends the wait.",
+                *(download_id, download.status),
+            )
+            warned = True
         now = clock()
-        if deadline is not None and now >= deadline:
-            raise _timed_out(download_id, last_status, started, now)
-        pause = plan.next(now - started)
+        if now >= give_up_at:
+            raise _timed_out(download_id, last_status, now - started)
+        delay = schedule.next(now - started)
 
 
 def probe() -> Flow[None]:
-    """Find out, by one call that changes nothing, whether the API takes the token: somebody waits for the answer.
+    """Check, with one request that changes nothing, that the API accepts the token. Nothing is retried.
 
-    :raises OleriaError: what is wrong; nothing is tried twice.
+    :raises OleriaError: what is wrong.
     """
     path = f"{DOWNLOADS}/{uuid.uuid4()}"
-    answer: Response = yield Request("GET", path)
-    if answer.status == 404 and answer.json is not None:
-        return  # of course: nobody has been given this id
-    if answer.status == 404 or 200 <= answer.status < 300:
+    response: Response = yield Request("GET", path)
+    if response.status == 404 and response.json is not None:
+        return  # as expected: no download has this id
+    if response.status == 404 or 200 <= response.status < 300:
         raise OleriaProtocolError(
-            f"GET {path} answered {answer.status}, but not as the API would: {excerpt(answer.body)}. "
+            f"GET {path} answered {response.status}, but not as the API would: {excerpt(response.body)}. "
             "Is the Connection's host the API URL?"
         )
-    raise _problem("GET", path, answer)
+    raise _problem("GET", path, response)
 
 
-def check_not_failed(request: Download) -> None:
-    """A failed export is an error no retry of the wait can mend.
+def check_not_failed(download: Download) -> None:
+    """Raise if the download has failed: waiting longer would not help.
 
     :raises OleriaDownloadFailedError: with the vendor's code and message.
     """
-    if request.status is DownloadStatus.FAILED:
+    if download.status is DownloadStatus.FAILED:
         raise OleriaDownloadFailedError(
-            f"Oleria could not make export {request.download_id}: {request.error or 'no reason given'}"
+            f"Oleria could not complete download {download.download_id}: {download.error or 'no reason given'}"
         )
 
 
 def call(
-    method: str, path: str, body: Mapping[str, Any] | None = None, *, deadline: float | None = None
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    deadline: float | None = None,
+    retry: RetryPolicy = DEFAULT_RETRY,
+    clock: Clock = time.monotonic,
 ) -> Flow[Response]:
-    """One call, repeated as far as that is safe, until it is answered with a 2xx.
+    """Send a request until it is answered with a 2xx, as long as repeating it is safe.
+
+    A POST is repeated only if the API did not process it.
 
     :param method: ``GET`` or ``POST``.
     :param path: such as ``/v1/downloads``.
-    :param body: what to send as JSON.
-    :param deadline: epoch seconds after which faults are not retried.
-    :raises OleriaError: what it came to instead.
+    :param body: sent as JSON.
+    :param deadline: no retry is made after this moment, by ``clock``.
+    :param retry: how failed requests are retried.
+    :raises OleriaError: if the call fails for good.
     """
-    patience = RetryBudget(deadline)
+    budget = RetryBudget(retry, deadline, clock)
     refusals = 0
     while True:
         problem: OleriaError
         rate_limited = False
         while (seconds := (yield RateLimitDelay())) > 0:
-            patience.check(seconds, OleriaUnavailableError("the tenant's rate limit is reached"))
+            budget.check(seconds, _PAUSED)
             yield Sleep(seconds)
         try:
-            answer: Response = yield Request(method, path, body)
+            response: Response = yield Request(method, path, body, deadline)
+            if 200 <= response.status < 300:
+                if response.body:
+                    return response
+                # http.client takes a connection that closes within the headers for their end.
+                raise OleriaResponseLostError(f"{method} {path} answered {response.status} without a body")
         except OleriaAuthError as refused:
-            # The token endpoint refuses the credentials: rotated since the Connection was read?
+            # The token endpoint refuses the credentials: have they been rotated since the Connection was read?
             if not (yield ReloadConnection()):
                 raise refused from None
-            continue
-        except OleriaOutageError as fault:
-            problem = fault
-            repeatable = method == "GET" or not isinstance(fault, OleriaResponseLostError)
+            problem, repeatable = refused, True
+        except OleriaOutageError as failure:
+            problem = failure
+            repeatable = method == "GET" or not isinstance(failure, OleriaResponseLostError)
         else:
-            if 200 <= answer.status < 300:
-                return answer
-            problem = _problem(method, path, answer)
-            if answer.status == 401:
+            problem = _problem(method, path, response)
+            if response.status == 401:
                 refusals += 1
                 if refusals == 1 or (refusals == 2 and (yield ReloadConnection())):
                     continue
-            # 429 and 503 say that the request was not taken; after another 5xx it may have been.
-            repeatable = method == "GET" or answer.status in (429, 503)
-            rate_limited = answer.status == 429
-        if not (repeatable and isinstance(problem, OleriaOutageError)):
+            rate_limited = response.status == 429
+            # 429 and 503 mean that the request was not processed; after another 5xx it may have been.
+            repeatable = isinstance(problem, OleriaOutageError) and (
+                method == "GET" or response.status in (429, 503)
+            )
+        if not repeatable:
             raise problem
-        yield Sleep(patience.next_delay(problem), problem, for_all=rate_limited)
+        delay = budget.choose_delay(problem)
+        if rate_limited:
+            yield CloseGate(delay)  # before the budget is checked: other callers need to know
+        budget.check(delay, problem)
+        log.warning("%s. Next attempt in %.1f s.", problem, delay)
+        if not rate_limited:
+            yield Sleep(delay)
 
 
-def _problem(method: str, path: str, answer: Response) -> OleriaError:
-    """What an answer other than 2xx means. Source: Oleria's API overview, its table of status codes."""
-    said = f"{method} {path} answered {answer.status}: {_vendor_text(answer)}"
-    match answer.status:
+def parse_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body; ``None`` if it is anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _problem(method: str, path: str, response: Response) -> OleriaError:
+    """The error for a response other than 2xx. Source: Oleria's API overview, its table of status codes."""
+    content = response.json or {}
+    said = _vendor_error(content) if "code" in content or "message" in content else excerpt(response.body)
+    text = f"{method} {path} answered {response.status}: {said}"
+    match response.status:
         case 401:
             return OleriaAuthError(
-                f"{said}. New tokens are refused too: is the API URL (host) of the same environment as auth_url?"
+                f"{text}. New tokens are refused too: is the API URL (host) of the same environment as auth_url?"
             )
         case 403:
             return OleriaForbiddenError(
-                f"{said}. The credential is not scoped for this: check the OAuth application's permissions in Oleria"
+                f"{text}. The credential is not scoped for this: check the OAuth application's permissions in Oleria"
             )
         case 404:
             return OleriaNotFoundError(
-                f"{said}. It does not exist (any more), or this credential may not see it. Check the id, "
+                f"{text}. It does not exist (any more), or this credential may not see it. Check the id, "
                 "and that the Connection's host is the API URL of the same tenant"
             )
         case 429:
-            problem: OleriaOutageError = OleriaUnavailableError(f"{said}. The tenant's rate limit is reached")
-        case status if status >= 500:
-            problem = OleriaUnavailableError(f"{said}. The API is in trouble")
+            problem: OleriaOutageError = OleriaUnavailableError(f"{text}. The tenant's rate limit is reached")
+        case status if status == 408 or status >= 500:
+            problem = OleriaUnavailableError(f"{text}. The API is temporarily unavailable")
         case status if 300 <= status < 400:
             return OleriaRequestError(
-                f"{said}. A redirect is not followed with a token: the Connection's host must be the API URL itself"
+                f"{text}. A redirect is not followed with a token: the Connection's host must be the API URL itself"
             )
         case _:
-            return OleriaRequestError(f"{said}. Check data_context, filter_by and sort_by")
-    problem.retry_after = retry_after(answer.headers, time.time())
+            what = "data_context, filter_by and sort_by" if method == "POST" else "download_id"
+            return OleriaRequestError(f"{text}. Check {what}")
+    problem.retry_after = retry_after(response.headers, time.time())
     return problem
 
 
-def _vendor_text(answer: Response) -> str:
-    content = answer.json
-    if content and ("code" in content or "message" in content):
-        return redacted(f"{content.get('code', 'no code')}: {content.get('message', 'no message')}")[:1000]
-    return excerpt(answer.body)
-
-
 @clear_frames
-def _read_download(answer: Response) -> Download:
-    content = answer.json
+def _read_download(response: Response) -> Download:
+    content = response.json
     if content is None:
         raise OleriaProtocolError(
-            f"the API answered {answer.status} with no JSON object: {excerpt(answer.body)}"
+            f"the API answered {response.status} with no JSON object: {excerpt(response.body)}"
         )
-    download_id, status, url = content.get("id"), content.get("status"), content.get("url")
-    if not isinstance(download_id, str) or not download_id:
-        raise OleriaProtocolError(f"the API's answer has no id: {excerpt(answer.body)}")
-    if status not in _STATUSES:
-        raise OleriaProtocolError(
-            f"download {download_id} has status {redacted(repr(status))}, which is none of {', '.join(_STATUSES)}"
-        )
+    download_id, error, url = content.get("id"), content.get("error"), content.get("url")
+    if not isinstance(download_id, str) or not _ID.fullmatch(download_id):
+        raise OleriaProtocolError(f"the API's response has no id: {excerpt(response.body)}")
+    url = url if isinstance(url, str) and url else None
     return Download(
         download_id=download_id,
-        status=DownloadStatus(status),
-        error=_vendor_error(content.get("error")),
-        url=url if isinstance(url, str) and url else None,
+        status=_read_status(content.get("status"), error, url),
+        error=_vendor_error(error) if error else None,
+        url=url,
     )
 
 
-def _vendor_error(error: object) -> str | None:
+def _read_status(status: object, error: object, url: str | None) -> str:
+    """The status of a download. The API's own sample responses have none: then the other fields decide."""
+    if isinstance(status, str) and status:
+        return DownloadStatus.parse(re.sub(r"[^ -~]", "?", redacted(status[:100])))
+    if url:
+        return DownloadStatus.COMPLETED
+    return DownloadStatus.FAILED if error else DownloadStatus.ACCEPTED
+
+
+def _vendor_error(error: object) -> str:
+    """An error of the API as one line, ``code: message``."""
     if isinstance(error, dict):
         error = f"{error.get('code', 'no code')}: {error.get('message', 'no message')}"
-    return redacted(str(error))[:1000] if error else None
+    return redacted(str(error))[:1000]
 
 
-def _timed_out(
-    download_id: str, last_status: str, started: float, now: float, also: str = ""
-) -> OleriaTimeoutError:
+def _timed_out(download_id: str, last_status: str, waited: float, cause: str = "") -> OleriaTimeoutError:
     return OleriaTimeoutError(
-        f"download {download_id} was not complete when the time was up: waited {now - started:.0f} s, "
-        f"last status {last_status}{'; ' + also if also else ''}. Oleria goes on with it: give it more time by "
-        "'timeout', or narrow the export by filters"
+        f"download {download_id} did not complete in time (waited {waited:.0f} s, last status: {last_status}){cause}. "
+        "It is still running at Oleria: raise 'timeout', or narrow the export with filters"
     )

@@ -1,36 +1,35 @@
-"""One gate for each tenant: when the API's rate limit is reached, everybody in this process waits."""
+"""The rate-limit gate: one per tenant, for all threads and event loops of the process."""
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import Final
 
-from airflow_provider_oleria.api.protocol import Sleep
-
-log = logging.getLogger(__name__)
+from airflow_provider_oleria.net.backoff import Clock
 
 RELEASE_INTERVAL: Final = 0.2
-"""Seconds between two callers when they come back."""
+"""Seconds between two callers after the gate has opened."""
 
 RELEASE_WINDOW: Final = 60.0
-"""Seconds within which everybody is to be back: where more wait than fit in one line, they come in several at once."""
+"""Seconds in which all callers are released. If they do not fit one by one, several are released at once."""
 
 
 class Gate:
-    """Closed while a tenant's rate limit is reached. For any number of threads and event loops."""
+    """Closed while no request may be sent. Thread-safe.
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    :param clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._opens_at = 0.0
         self._waiting = 0
 
     def close(self, seconds: float) -> None:
-        """Nobody is to send anything for so many seconds."""
+        """Allow no request for ``seconds`` seconds."""
         with self._lock:
             now = self._clock()
             if now >= self._opens_at:
@@ -38,9 +37,11 @@ class Gate:
             self._opens_at = max(self._opens_at, now + seconds)
 
     def wait(self) -> float:
-        """Seconds to wait before asking here again; 0 to go through.
+        """Return whether a request may be sent now.
 
-        Those who wait are sent off one after the other: all at once, they would reach the limit again.
+        Callers are released one after the other: all at once, they would reach the limit again.
+
+        :return: seconds to wait before asking again; 0 means yes.
         """
         with self._lock:
             remaining = self._opens_at - self._clock()
@@ -54,18 +55,10 @@ class Gate:
 _gates: Final[dict[str, Gate]] = {}
 
 
-def gate(api_url: str) -> Gate:
-    """The gate of a tenant: each has an API URL of its own."""
-    # Not setdefault() alone: this is asked at each poll, and a gate comes with a lock.
-    return _gates.get(api_url) or _gates.setdefault(api_url, Gate())
+def gate(url: str) -> Gate:
+    """The gate of a tenant's API or token endpoint.
 
-
-def taken_at_gate(pause: Sleep, api_url: str) -> bool:
-    """Log a pause; one that is for all is taken at the tenant's gate, by whoever asked for it too."""
-    if pause.reason is None:
-        log.debug("Asking again in %.1f s.", pause.seconds)
-    else:
-        log.warning("%s. Next attempt in %.1f s.", pause.reason, pause.seconds)
-    if pause.for_all:
-        gate(api_url).close(pause.seconds)
-    return pause.for_all
+    :param url: its URL, which is the tenant's own.
+    """
+    # Not setdefault() alone: it would make a gate, with a lock, for each poll.
+    return _gates.get(url) or _gates.setdefault(url, Gate())

@@ -1,4 +1,4 @@
-"""One call at a time: whoever asks for the same meanwhile waits for that one."""
+"""Share one running call among all callers with the same key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls that are worth making once for many, told apart by a key; each event loop makes its own."""
+    """Running calls by key. Each event loop has its own."""
 
     def __init__(self) -> None:
         self._flights: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Task[T]]] = (
@@ -19,18 +19,18 @@ class SingleFlight(Generic[T]):
         )
 
     async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The outcome of the call that is under way for ``key``, result or error; of a new one if there is none.
+        """Return, or raise, the outcome of the running call for ``key``. Start one if none is running.
 
-        :param key: what the call is about.
-        :param call: makes it. It runs in a task of its own: whoever is cancelled leaves it to the others.
+        :param key: identifies the call.
+        :param call: makes it, in a task of its own: a caller that is cancelled does not cancel it for the others.
         """
         flights = self._flights.setdefault(asyncio.get_running_loop(), {})
         if key not in flights:
             flights[key] = asyncio.create_task(call())
-            flights[key].add_done_callback(lambda _: _landed(flights.pop(key)))
+            flights[key].add_done_callback(lambda _: _retrieve_error(flights.pop(key)))
         return await asyncio.shield(flights[key])
 
 
-def _landed(task: asyncio.Task[Any]) -> None:
+def _retrieve_error(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
-        task.exception()  # taken note of: asyncio would complain where all who waited have been cancelled
+        task.exception()  # asyncio logs an error that no caller has retrieved

@@ -1,180 +1,254 @@
-"""Access tokens: minted through ``OAuth2Session``, kept in this process's memory, one mint at a time.
+"""Access tokens: requested through ``OAuth2Session``, kept in the memory of this process, one request at a time.
 
-Source: Oleria's token guide. A client-credentials grant has no refresh token: near its end a token is minted anew.
+Source: Oleria's token guide. A client-credentials grant has no refresh token: near expiry, a new token is requested.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
+import math
+import os
+import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import requests
 
-from airflow_provider_oleria.api.single_flight import SingleFlight
+from airflow_provider_oleria.api.protocol import MAX_RESPONSE_BYTES, parse_object
+from airflow_provider_oleria.api.rate_limit import gate
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
+    OleriaError,
     OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.net.backoff import RetryBudget, retry_after
-from airflow_provider_oleria.net.redaction import clear_frames, excerpt
+from airflow_provider_oleria.net.backoff import retry_after
+from airflow_provider_oleria.net.redaction import clear_frames
 from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
 
 log = logging.getLogger(__name__)
 
 EXPIRY_MARGIN: Final = 60.0
-"""Seconds that must be left of a token for it to be used (Oleria's token guide)."""
+"""Seconds a token must be valid for to be used (Oleria's token guide)."""
 
 DEFAULT_TOKEN_LIFETIME: Final = 300.0
-"""Seconds a token is taken to live when the answer does not say; a 401 ends it earlier."""
+"""Lifetime of a token, in seconds, if the response has none. A 401 ends it earlier."""
 
-Mask = Callable[[str], None]
-"""Told each new token, so that it can be masked in logs."""
+MAX_TOKEN_LIFETIME: Final = 24 * 3600.0
+
+OnMint = Callable[[str], None]
+"""Called with each new token, before it is used: to mask it in logs."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """An access token and the moment (epoch seconds) until which it is used."""
+    """An access token.
+
+    :param value: the token.
+    :param usable_until: by ``time.monotonic()``.
+    """
 
     value: str = field(repr=False)
     usable_until: float
 
 
 class TokenCache:
-    """One token per set of credentials, however many threads and event loops ask.
+    """One token per set of credentials, for all threads and event loops of the process."""
 
-    :param mint: gets a new one.
-    """
-
-    def __init__(self, mint: Callable[[Settings], Token]) -> None:
-        self._mint = mint
+    def __init__(self) -> None:
         self._tokens: dict[bytes, Token] = {}
-        self._locks: dict[bytes, threading.Lock] = {}
-        self._mints: SingleFlight[Token] = SingleFlight()
+        self._mints: dict[bytes, Future[Token]] = {}
 
     @clear_frames
-    def get(self, settings: Settings, mask: Mask) -> Token:
-        """A usable token, minted if there is none.
+    def get(self, settings: Settings, on_mint: OnMint, deadline: float | None = None) -> Token:
+        """A usable token. Only one caller requests a new one, the others wait for it.
 
         :param settings: whose credentials.
-        :param mask: called with a newly minted token before anything else happens to it.
+        :param on_mint: called with a new token.
+        :param deadline: of the caller, by ``time.monotonic()``: limits the wait for a token.
         :raises OleriaAuthError: the credentials, the scope or the audience were refused.
-        :raises OleriaRetriesExhaustedError: the token endpoint is out.
-        :raises OleriaProtocolError: its answer is none.
+        :raises OleriaOutageError: the token endpoint did not respond, or is temporarily unavailable.
+        :raises OleriaProtocolError: the response is not a token.
         """
-        key = settings.token_key
-        if token := self._usable(key):
+        if token := self._usable(settings):
             return token
-        with self._locks.setdefault(key, threading.Lock()):
-            if not (token := self._usable(key)):
-                token = self._mint(settings)
-                mask(token.value)
-                self._tokens[key] = token
-        return token
+        mint, is_mine = self._join(settings)
+        if is_mine:
+            self._run(mint, settings, on_mint)
+        try:
+            return mint.result(_longest_wait(settings, deadline))
+        except OleriaError as problem:
+            raise copy(problem) from None  # each caller raises an error, and a traceback, of its own
+        except TimeoutError:
+            raise _no_token_in_time(settings) from None
 
-    async def aget(self, settings: Settings, mask: Mask) -> Token:
-        """The same from an event loop: one thread mints, nothing blocks; all who wait get its token, or its error."""
-        key = settings.token_key
-        if token := self._usable(key):
+    async def aget(self, settings: Settings, on_mint: OnMint, deadline: float | None = None) -> Token:
+        """As :meth:`get`, from an event loop. The request runs in a thread of its own.
+
+        Not in the default executor: requests to hanging endpoints would take all of its threads.
+        """
+        if token := self._usable(settings):
             return token
-        return await self._mints.join(key, lambda: asyncio.to_thread(self.get, settings, mask))
+        mint, is_mine = self._join(settings)
+        if is_mine:
+            run = contextvars.copy_context().run
+            threading.Thread(
+                target=run, args=(self._run, mint, settings, on_mint), name="oleria-token", daemon=True
+            ).start()
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(mint), _longest_wait(settings, deadline))
+        except OleriaError as problem:
+            raise copy(problem) from None  # as above
+        except TimeoutError:
+            raise _no_token_in_time(settings) from None
+
+    def delay(self, settings: Settings) -> float:
+        """Seconds to wait before a token is requested: after a failure of the token endpoint. 0 means none."""
+        return 0.0 if self._usable(settings) else gate(settings.auth_url).wait()
 
     def drop(self, settings: Settings, token: Token) -> None:
-        """Forget a token the API refused, unless another caller has replaced it already."""
-        key = settings.token_key
-        if self._tokens.get(key) == token:
-            self._tokens.pop(key, None)
+        """Remove a token that the API has refused, unless another caller has replaced it."""
+        if self._tokens.get(settings.token_key) == token:
+            self._tokens.pop(settings.token_key, None)
 
     def clear(self) -> None:
-        """Forget all tokens."""
+        """Remove all tokens."""
         self._tokens.clear()
 
-    def _usable(self, key: bytes) -> Token | None:
-        token = self._tokens.get(key)
-        return token if token is not None and time.time() < token.usable_until else None
+    def forget_running(self) -> None:
+        """In a child process: the threads that request tokens were not forked."""
+        self._mints.clear()
+
+    def _usable(self, settings: Settings) -> Token | None:
+        token = self._tokens.get(settings.token_key)
+        return token if token is not None and time.monotonic() < token.usable_until else None
+
+    def _join(self, settings: Settings) -> tuple[Future[Token], bool]:
+        """The running request for these credentials, and whether the caller must run it."""
+        new: Future[Token] = Future()
+        new.set_running_or_notify_cancel()  # a caller that is cancelled does not cancel it for the others
+        running = self._mints.setdefault(settings.token_key, new)
+        return running, running is new
+
+    def _run(self, future: Future[Token], settings: Settings, on_mint: OnMint) -> None:
+        key = settings.token_key
+        try:
+            # Another caller may have got one between the look at the cache and the start of this request.
+            token = self._usable(settings)
+            if token is None:
+                token = self._tokens[key] = _mint_and_report(settings, on_mint)
+        except BaseException as problem:
+            if isinstance(problem, OleriaOutageError):
+                # No caller sends another request at once, however many there are.
+                gate(settings.auth_url).close(problem.retry_after or settings.retry.initial_backoff)
+            self._mints.pop(key, None)
+            future.set_exception(problem)
+        else:
+            self._mints.pop(key, None)
+            future.set_result(token)
+
+
+TOKENS: Final = TokenCache()
+"""The tokens of this process."""
+
+os.register_at_fork(after_in_child=TOKENS.forget_running)
+
+
+def _mint_and_report(settings: Settings, on_mint: OnMint) -> Token:
+    token = mint(settings)
+    on_mint(token.value)
+    return token
+
+
+def _longest_wait(settings: Settings, deadline: float | None) -> float:
+    """Seconds to wait for a token. One attempt gets its time, even after the deadline: a last poll needs a token."""
+    if deadline is None:
+        return settings.total_timeout
+    return min(settings.total_timeout, max(deadline - time.monotonic(), settings.timeout))
+
+
+def _no_token_in_time(settings: Settings) -> OleriaError:
+    return OleriaUnavailableError(f"the token endpoint {settings.auth_url} did not respond in time")
 
 
 def usable_until(requested_at: float, expires_in: float) -> float:
-    """The moment (epoch seconds) a token is used until.
+    """The moment until which a token is used.
 
     The lifetime is counted from before the request. A token that lives shorter than twice :data:`EXPIRY_MARGIN` is used
     for half its life.
+
+    :param requested_at: in seconds, by any clock; the result is by the same.
+    :param expires_in: seconds.
     """
     return requested_at + (expires_in - EXPIRY_MARGIN if expires_in >= 2 * EXPIRY_MARGIN else expires_in / 2)
 
 
-def mint_with_retries(settings: Settings) -> Token:
-    """As :func:`mint`, again and again while the token endpoint is out.
-
-    :raises OleriaRetriesExhaustedError: it is out for good.
-    """
-    patience = RetryBudget()
-    while True:
-        try:
-            return mint(settings)
-        except OleriaOutageError as problem:
-            pause = patience.next_delay(problem)
-            log.warning("No token yet: %s. Next attempt in %.1f s.", problem, pause)
-        time.sleep(pause)
-
-
-TOKENS: Final = TokenCache(mint_with_retries)
-"""This process's tokens."""
-
-
 @clear_frames
 def mint(settings: Settings) -> Token:
-    """Ask the token endpoint once.
+    """Request a token once.
 
     :param settings: whose credentials.
     :raises OleriaAuthError: the credentials, the scope or the audience were refused.
-    :raises OleriaOutageError: it gave no answer, or none that counts.
-    :raises OleriaProtocolError: its answer is none.
+    :raises OleriaOutageError: the token endpoint did not respond, or is temporarily unavailable.
+    :raises OleriaProtocolError: the response is not a token.
     """
-    requested_at = time.time()
+    requested_at = time.monotonic()
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
-    with SafeSession(settings) as session:
-        session.register_compliance_hook("access_token_response", _checked_answer(settings))
+    with SafeSession(settings, max_bytes=MAX_RESPONSE_BYTES) as session:
+        session.register_compliance_hook("access_token_response", _checked_response(settings))
         answer = session.fetch_token(
             oauthlib_url(settings.auth_url),
             include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
             client_secret=settings.client_secret,
             **optional,
         )
-    log.debug("Minted a token for client %s, good for %s s.", settings.client_id, answer["expires_in"])
+    log.debug("Got a token for client %s, valid for %s s.", settings.client_id, answer["expires_in"])
     return Token(answer["access_token"], usable_until(requested_at, answer["expires_in"]))
 
 
-def _checked_answer(settings: Settings) -> Callable[[requests.Response], requests.Response]:
-    """What ``OAuth2Session`` is to read of the token endpoint's answer.
+def _checked_response(settings: Settings) -> Callable[[requests.Response], requests.Response]:
+    """Check a response of the token endpoint before ``OAuth2Session`` reads it.
 
-    oauthlib alone would take an HTML page for a form, stumble over ``"expires_in": "3600"``, and raise a bare
-    ``Warning`` with the token in it when the scope differs.
+    oauthlib alone would read an HTML page as a form, fail on ``"expires_in": "3600"``, and raise a bare ``Warning``
+    with the token in it if the scope differs. No text of the response gets into an error: it may repeat the secret.
     """
 
     def check(response: requests.Response) -> requests.Response:
         if not response.ok or response.is_redirect:
             raise _refusal(settings, response)
-        answer = _as_object(response.content)
-        if answer is None or not isinstance(answer.get("access_token"), str) or not answer["access_token"]:
+        if not response.content:
+            # http.client takes a connection that closes within the headers for their end.
+            raise OleriaUnavailableError(
+                f"the token endpoint {settings.auth_url} answered {response.status_code} without a body"
+            )
+        answer = parse_object(response.content) or {}
+        value = answer.get("access_token")
+        if not isinstance(value, str) or not value:
             raise OleriaProtocolError(
                 f"the token endpoint {settings.auth_url} answered {response.status_code} without an access token. "
-                f"Is this the Authentication URL? It said: {excerpt(response.content)}"
+                "Is this the Authentication URL?"
+            )
+        if not re.fullmatch(r"[!-~]+", value):
+            raise OleriaProtocolError(
+                f"the token endpoint {settings.auth_url} issued an access token with characters that no HTTP header "
+                "can carry"
             )
         _check_scope(settings, answer.get("scope"))
         clean = {
-            "access_token": answer["access_token"],
+            "access_token": value,
             "token_type": "Bearer",
-            "expires_in": _life(answer.get("expires_in")),
+            "expires_in": _lifetime(answer.get("expires_in")),
         }
         response._content = json.dumps(clean).encode()
         return response
@@ -185,26 +259,21 @@ def _checked_answer(settings: Settings) -> Callable[[requests.Response], request
 def _check_scope(settings: Settings, granted: object) -> None:
     if isinstance(granted, str) and granted and not set(settings.scope.split()) <= set(granted.split()):
         raise OleriaAuthError(
-            f"the token endpoint granted scope {granted!r} where {settings.scope!r} was asked for. "
+            f"the token endpoint granted another scope than {settings.scope!r}. "
             "Correct the Connection's extra 'scope', or the scopes of the OAuth application"
         )
 
 
-def _life(expires_in: object) -> int:
-    """Seconds, whole: oauthlib takes nothing else."""
+def _lifetime(expires_in: object) -> int:
+    """Whole seconds: oauthlib accepts nothing else."""
     try:
-        life = (
-            int(float(expires_in))
-            if isinstance(expires_in, str | int | float)
-            else int(DEFAULT_TOKEN_LIFETIME)
-        )
+        lifetime = float(expires_in) if isinstance(expires_in, str | int | float) else DEFAULT_TOKEN_LIFETIME
     except (ValueError, OverflowError):
-        life = int(DEFAULT_TOKEN_LIFETIME)
-    if life <= 0:
-        raise OleriaProtocolError(
-            f"the token endpoint gave out a token that has expired already ({expires_in=})"
-        )
-    return life
+        lifetime = DEFAULT_TOKEN_LIFETIME
+    lifetime = lifetime if math.isfinite(lifetime) else DEFAULT_TOKEN_LIFETIME
+    if lifetime < 1:
+        raise OleriaProtocolError("the token endpoint issued a token that has already expired")
+    return int(min(lifetime, MAX_TOKEN_LIFETIME))
 
 
 _REMEDIES: Final = {
@@ -214,28 +283,29 @@ _REMEDIES: Final = {
     ),
     "invalid_request": "a required field is missing or misspelled. Check client_id, client_secret, scope and audience",
     "invalid_scope": "the scope is not known or not granted. Check the Connection's extra 'scope'",
+    "invalid_grant": "the client credentials were not accepted. Check client_id and client_secret",
     "unauthorized_client": "this OAuth application may not use client credentials",
+    "unsupported_grant_type": "the token endpoint does not offer client credentials. Is this the Authentication URL?",
 }
+"""The error codes of RFC 6749, section 5.2."""
+
+_THROTTLED: Final = re.compile(rb"TooManyRequests|Throttl|LimitExceeded|slow_down")
+"""How token endpoints report throttling with a status other than 429: AWS Cognito answers 400."""
 
 
-def _refusal(settings: Settings, response: requests.Response) -> Exception:
+def _refusal(settings: Settings, response: requests.Response) -> OleriaError:
     status = response.status_code
-    said = f"the token endpoint {settings.auth_url} answered {status}"
-    if status == 429 or status >= 500:
-        problem = OleriaUnavailableError(said)
+    text = f"the token endpoint {settings.auth_url} answered {status}"
+    code = (parse_object(response.content) or {}).get("error")
+    if isinstance(code, str) and code in _REMEDIES and status < 500:
+        return OleriaAuthError(f"{text} {code}: {_REMEDIES[code]}")
+    kind = response.headers.get("x-amzn-ErrorType", "").encode()
+    if status in (408, 429) or status >= 500 or _THROTTLED.search(kind + response.content):
+        problem = OleriaUnavailableError(text)
         problem.retry_after = retry_after(response.headers, time.time())
         return problem
-    code = str((_as_object(response.content) or {}).get("error", ""))
-    if code in _REMEDIES or status in (400, 401):
-        return OleriaAuthError(f"{said} {code}: {_REMEDIES.get(code, excerpt(response.content))}")
-    return OleriaRequestError(
-        f"{said}. Is extra 'auth_url' the Authentication URL? It said: {excerpt(response.content)}"
-    )
-
-
-def _as_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
+    if status in (400, 401):
+        return OleriaAuthError(
+            f"{text} without an OAuth error. Check client_id, client_secret and 'auth_url'"
+        )
+    return OleriaRequestError(f"{text}. Is extra 'auth_url' the Authentication URL?")

@@ -10,7 +10,7 @@ from urllib3.exceptions import HTTPError
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.client import Client
 from airflow_provider_oleria.api.protocol import Response
-from airflow_provider_oleria.api.tokens import TokenCache, mint
+from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net.failures import fault
@@ -31,7 +31,7 @@ class Calls:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._client = Client(settings, lambda: settings, lambda _token: None, TokenCache(mint))
+        self._client = Client(settings, lambda: settings, lambda _token: None, lambda: None, TokenCache())
         self._bare = SafeSession(settings)
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:

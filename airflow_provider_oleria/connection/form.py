@@ -9,7 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from airflow_provider_oleria.connection.settings import CREDENTIALS_PAGE, DEFAULT_SCOPE, DEFAULT_TIMEOUT
+from airflow_provider_oleria.connection.settings import (
+    CREDENTIALS_PAGE,
+    DEFAULT_RETRY,
+    DEFAULT_SCOPE,
+    DEFAULT_TIMEOUT,
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,18 @@ EXTRAS: Final = {
         label="Timeout",
         help=f"Longest silence of an open connection, in seconds. Leave it empty for {DEFAULT_TIMEOUT:.0f}.",
         placeholder=f"{DEFAULT_TIMEOUT:.0f}",
+        type="integer",
+    ),
+    "retry_attempts": Extra(
+        label="Retry attempts",
+        help=f"Attempts of one call in all. Leave it empty for {DEFAULT_RETRY.max_attempts}.",
+        placeholder=f"{DEFAULT_RETRY.max_attempts}",
+        type="integer",
+    ),
+    "retry_max_wait": Extra(
+        label="Longest wait for retries",
+        help=f"Of one call, in all, in seconds. Leave it empty for {DEFAULT_RETRY.max_wait:.0f}.",
+        placeholder=f"{DEFAULT_RETRY.max_wait:.0f}",
         type="integer",
     ),
     "verify": Extra(

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,26 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """How often, and for how long, one call is retried.
+
+    :param max_attempts: attempts in all. Responses with ``Retry-After`` are not counted.
+    :param max_wait: longest time, in seconds, that one call waits between its attempts in all. Polling for a download
+        has its own timeout instead.
+    :param initial_backoff: delay after the first failure, in seconds; it doubles with each further one.
+    :param max_backoff: longest delay, in seconds, unless ``Retry-After`` is longer.
+    """
+
+    max_attempts: int = 8
+    max_wait: float = 600.0
+    initial_backoff: float = 1.0
+    max_backoff: float = 60.0
+
+
+DEFAULT_RETRY: Final = RetryPolicy()
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a Connection says, checked.
 
@@ -46,6 +66,7 @@ class Settings:
     :param scope: the scope to ask for.
     :param timeout: longest silence on an open connection, in seconds.
     :param verify: ``True``, or the path of a CA bundle.
+    :param retry: how failed calls are retried.
     """
 
     api_url: str
@@ -56,6 +77,7 @@ class Settings:
     scope: str = DEFAULT_SCOPE
     timeout: float = DEFAULT_TIMEOUT
     verify: bool | str = True
+    retry: RetryPolicy = DEFAULT_RETRY
 
     @property
     def total_timeout(self) -> float:
@@ -88,7 +110,7 @@ def read_settings(
     :param login: stands in for the extra ``client_id``.
     :param password: stands in for the extra ``client_secret``.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
-        (seconds) and ``verify``.
+        (seconds), ``verify``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
     :raises OleriaConfigurationError: naming every missing or malformed field and what to put there.
     """
     problems: list[str] = []
@@ -123,8 +145,13 @@ def read_settings(
         client_secret=required(text("client_secret", password), "extra 'client_secret' (or the password)"),
         audience=text("audience") or None,
         scope=text("scope") or DEFAULT_SCOPE,
-        timeout=checked(_timeout, extra.get("timeout")),
+        timeout=checked(_seconds, extra, "timeout", DEFAULT_TIMEOUT),
         verify=checked(_verify, extra.get("verify")),
+        retry=replace(
+            DEFAULT_RETRY,
+            max_attempts=checked(_attempts, extra, "retry_attempts", DEFAULT_RETRY.max_attempts),
+            max_wait=checked(_seconds, extra, "retry_max_wait", DEFAULT_RETRY.max_wait),
+        ),
     )
     if problems:
         raise OleriaConfigurationError(f"Connection {conn_id!r} cannot be used: {'; '.join(problems)}.")
@@ -176,16 +203,24 @@ def _url(what: str, text: str) -> SplitResult:
     return parts
 
 
-def _timeout(value: Any) -> float:
+def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
+    value = extra.get(name)
     if value in (None, ""):
-        return DEFAULT_TIMEOUT
+        return float(default)
     try:
         seconds = 0.0 if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError("extra 'timeout' must be a number of seconds greater than 0")
+        raise ValueError(f"extra {name!r} must be a number of seconds greater than 0")
     return seconds
+
+
+def _attempts(extra: Mapping[str, Any], name: str, default: int) -> int:
+    attempts = _seconds(extra, name, default)
+    if not attempts.is_integer():
+        raise ValueError(f"extra {name!r} must be a whole number greater than 0")
+    return int(attempts)
 
 
 def _verify(value: Any) -> bool | str:

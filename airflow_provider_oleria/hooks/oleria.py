@@ -91,12 +91,13 @@ class OleriaHook(BaseHook):
         """
         from airflow_provider_oleria.api import protocol
         from airflow_provider_oleria.api.client import Client
-        from airflow_provider_oleria.api.tokens import TokenCache, mint
+        from airflow_provider_oleria.api.tokens import TokenCache
 
         try:
             settings = replace(self._settings, timeout=min(self._settings.timeout, _TEST_TIMEOUT))
             # Tokens of its own: what is in the form is to be tested, not what worked an hour ago.
-            Client(settings, self._reread, mask_secret, TokenCache(mint)).run(protocol.probe())
+            client = Client(settings, self._reread, mask_secret, self._count_rate_limit, TokenCache())
+            client.run(protocol.probe())
         except OleriaError as problem:
             return False, str(problem)
         return True, "A token was issued, and the API accepts it."
@@ -134,7 +135,7 @@ class OleriaHook(BaseHook):
         from airflow_provider_oleria.api import protocol
 
         with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
-            request = self._run(protocol.create(data_context, filter_by, sort_by))
+            request = self._run(protocol.create(data_context, filter_by, sort_by, retry=self._settings.retry))
             span.set_attribute("oleria.download_id", request.download_id)
         self._data_contexts[request.download_id] = str(data_context)
         return request
@@ -149,7 +150,7 @@ class OleriaHook(BaseHook):
         """
         from airflow_provider_oleria.api import protocol
 
-        return self._masked(self._run(protocol.get(download_id)))
+        return self._masked(self._run(protocol.get(download_id, retry=self._settings.retry)))
 
     def wait_for_download(
         self,
@@ -180,6 +181,7 @@ class OleriaHook(BaseHook):
             max_poll_interval=max_poll_interval,
             deadline=deadline,
             started_at=started_at,
+            retry=self._settings.retry,
         )
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
             return self._masked(self._run(wait))
@@ -267,7 +269,7 @@ class OleriaHook(BaseHook):
         async with await self._async_client() as client:
             from airflow_provider_oleria.api import protocol  # loaded with the client
 
-            return await client.run(self._counted(protocol.get(download_id)))
+            return await client.run(protocol.get(download_id, retry=client.settings.retry))
 
     async def await_download(
         self,
@@ -292,14 +294,15 @@ class OleriaHook(BaseHook):
                     max_poll_interval=max_poll_interval,
                     deadline=deadline,
                     started_at=started_at,
+                    retry=client.settings.retry,
                 )
-                return await client.run(self._counted(wait))
+                return await client.run(wait)
 
-    def _run(self, said: Flow[T]) -> T:
-        return self._client.run(self._counted(said))
+    def _run(self, flow: Flow[T]) -> T:
+        return self._client.run(flow)
 
-    def _counted(self, said: Flow[T]) -> Flow[T]:
-        return metrics.count_rate_limits(said, self.oleria_conn_id)
+    def _count_rate_limit(self) -> None:
+        metrics.count(metrics.RATE_LIMITED, oleria_conn_id=self.oleria_conn_id)
 
     @cached_property
     def _settings(self) -> Settings:
@@ -309,7 +312,7 @@ class OleriaHook(BaseHook):
     def _client(self) -> Client:
         from airflow_provider_oleria.api.client import Client
 
-        return Client(self._settings, self._reread, _minted)
+        return Client(self._settings, self._reread, _mask_and_count, self._count_rate_limit)
 
     def _reread(self) -> Settings:
         del self._settings
@@ -319,7 +322,7 @@ class OleriaHook(BaseHook):
         if not _async_client.cache_info().currsize:
             # The libraries below it take a while to load, which is no work for an event loop.
             await asyncio.to_thread(_async_client)
-        return _async_client()(self.oleria_conn_id, self._aread, _minted)
+        return _async_client()(self.oleria_conn_id, self._aread, _mask_and_count, self._count_rate_limit)
 
     async def _aread(self) -> Settings:
         return await asyncio.to_thread(_guarded, self._checked(*await read_connection(self.oleria_conn_id)))
@@ -367,6 +370,6 @@ def _guarded(settings: Settings) -> Settings:
 
 
 @clear_frames
-def _minted(token: str) -> None:
+def _mask_and_count(token: str) -> None:
     mask_secret(token)
     metrics.count(metrics.TOKEN_MINTED)

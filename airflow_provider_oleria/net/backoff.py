@@ -1,101 +1,111 @@
-"""How long to wait before the next attempt: one rule for the token endpoint, the API and the store."""
+"""Retries: how long to wait before the next attempt, and when to give up.
+
+One rule for the token endpoint, the API and the store.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from airflow_provider_oleria.connection.settings import RetryPolicy
 from airflow_provider_oleria.exceptions import (
-    OleriaOutageError,
+    OleriaError,
     OleriaRetriesExhaustedError,
     OleriaTimeoutError,
 )
 
 Clock = Callable[[], float]
-"""Epoch seconds."""
+"""The current time, in seconds."""
 
-MAX_ATTEMPTS: Final = 8
-"""Attempts before a fault is passed on: with the pauses between them they outlast an outage of a minute."""
-
-RETRY_BUDGET: Final = 600.0
-"""Seconds one call may wait in all where the other side asks for it by ``Retry-After``."""
-
-INITIAL_BACKOFF = 1.0
-MAX_BACKOFF = 60.0
+MAX_RETRY_AFTER: Final = 24 * 3600.0
+"""Longest ``Retry-After`` that is believed, in seconds."""
 
 
 class RetryBudget:
-    """What is left of the patience of one call.
+    """The attempts and the time that one call has left.
 
-    :param deadline: epoch seconds after which no further attempt makes sense.
+    A failure with ``Retry-After`` uses no attempt, only time.
+
+    :param policy: how many attempts, and for how long.
+    :param deadline: no attempt is made after this moment, by ``clock``. It replaces the policy's ``max_wait``.
+    :param clock: a monotonic clock, in seconds: setting the wall clock changes no retry.
     """
 
-    def __init__(self, deadline: float | None = None, clock: Clock = time.time) -> None:
+    def __init__(
+        self, policy: RetryPolicy, deadline: float | None = None, clock: Clock = time.monotonic
+    ) -> None:
+        self._policy = policy
         self._clock = clock
         self._deadline = deadline
-        self._give_up_at = clock() + RETRY_BUDGET
-        self._pauses = _backoff()
+        self._give_up_at = clock() + policy.max_wait
         self._attempts = 0
+        self._counted = 0
 
-    def next_delay(self, problem: OleriaOutageError) -> float:
-        """Seconds to wait before the next attempt: what ``Retry-After`` asked for, else exponential back-off.
+    def next_delay(self, problem: OleriaError) -> float:
+        """As :meth:`choose_delay`, then :meth:`check`."""
+        delay = self.choose_delay(problem)
+        self.check(delay, problem)
+        return delay
 
-        :raises OleriaRetriesExhaustedError: the retry budget is spent. It is no outage: no caller retries it again.
-        :raises OleriaTimeoutError: when the next attempt would come after the deadline.
+    def choose_delay(self, problem: OleriaError) -> float:
+        """Count a failed attempt, and choose the delay before the next one.
+
+        :param problem: why the attempt failed.
+        :return: seconds: ``Retry-After`` and up to a tenth more, so that clients which received the same value do not
+            return together; without it, exponential back-off.
         """
         self._attempts += 1
-        if problem.retry_after is not None:
-            # A little later than asked for, so that those who were told the same do not come back together.
-            pause = max(problem.retry_after, INITIAL_BACKOFF) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
-        else:
-            pause = next(self._pauses, RETRY_BUDGET)
-        self.check(pause, problem)
-        return pause
+        requested: float | None = getattr(problem, "retry_after", None)
+        if requested is not None:
+            return max(requested, self._policy.initial_backoff) * random.uniform(1.0, 1.1)  # noqa: S311  # spreads load
+        self._counted += 1
+        backoff = self._policy.initial_backoff * 2.0 ** min(self._counted - 1, 30)
+        return with_jitter(min(self._policy.max_backoff, backoff))
 
-    def check(self, pause: float, problem: OleriaOutageError) -> None:
-        """Whether there is time for a pause.
+    def check(self, delay: float, problem: OleriaError) -> None:
+        """Check that another attempt is left, and time for a delay before it.
 
-        :param pause: in seconds.
-        :param problem: why there is one.
-        :raises OleriaRetriesExhaustedError: this would be waiting for too long.
-        :raises OleriaTimeoutError: when the next attempt would come after the deadline.
+        :param delay: in seconds.
+        :param problem: its reason.
+        :raises OleriaRetriesExhaustedError: no attempt is left, or the call would wait longer than the policy allows.
+            No caller retries it again.
+        :raises OleriaTimeoutError: the next attempt would come after the deadline.
         """
-        resume_at = self._clock() + pause
+        resume_at = self._clock() + delay
         if self._deadline is not None and resume_at > self._deadline:
             raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
-        if resume_at > self._give_up_at:
+        out_of_time = self._deadline is None and resume_at > self._give_up_at
+        if out_of_time or self._counted >= self._policy.max_attempts:
             raise OleriaRetriesExhaustedError(
                 f"{problem} (given up after {self._attempts} attempts)"
             ) from problem
 
 
 def with_jitter(seconds: float) -> float:
-    """``seconds`` less up to a quarter, so that many callers do not come back at once."""
-    return seconds * random.uniform(0.75, 1.0)  # noqa: S311  # spreads load, hides nothing
+    """``seconds`` less up to a quarter, so that many callers do not return together."""
+    return seconds * random.uniform(0.75, 1.0)  # noqa: S311  # spreads load
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds the ``Retry-After`` header asks for; ``None`` without a readable one.
+    """Read the ``Retry-After`` header.
 
-    :param headers: the answer's headers, in any case.
-    :param now: the time of the answer, epoch seconds.
+    :param headers: the response's headers, in any case.
+    :param now: the time of the response, in epoch seconds.
+    :return: seconds, at most :data:`MAX_RETRY_AFTER`; ``None`` without a readable header.
     """
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
-    if text.isdecimal():
-        return float(text)
     try:
+        if text.isdecimal():
+            return min(float(text), MAX_RETRY_AFTER)
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        # RFC 9110 has the date in GMT, also where a sender names no zone.
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.fromtimestamp(now, UTC)).total_seconds()
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    # RFC 9110 has the date in GMT, also where a sender names no zone.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())
-
-
-def _backoff() -> Iterator[float]:
-    for attempt in range(MAX_ATTEMPTS - 1):
-        yield with_jitter(min(MAX_BACKOFF, INITIAL_BACKOFF * 2**attempt))
+    return min(max(0.0, seconds), MAX_RETRY_AFTER)

@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
 
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.exceptions import OleriaOutageError
+from airflow_provider_oleria.exceptions import OleriaOutageError, OleriaProtocolError
 from airflow_provider_oleria.net.failures import request_fault
 from airflow_provider_oleria.net.redaction import guard_library_logs
 
@@ -26,12 +26,14 @@ class SafeSession(OAuth2Session):
     Faults are this package's own errors, without the URL.
 
     :param settings: the Connection's settings.
+    :param max_bytes: longest response that is read; ``None`` for any. The argument of :meth:`request` has priority.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, max_bytes: int | None = None) -> None:
         guard_library_logs()
         super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
         self.settings = settings
+        self._max_bytes = max_bytes
         for url in (settings.api_url, settings.auth_url):
             if (face := oauthlib_url(url)) != url:
                 self.mount(f"https://{urlsplit(face).netloc}/", _LoopbackAdapter())
@@ -44,9 +46,11 @@ class SafeSession(OAuth2Session):
 
         :raises OleriaUnreachableError: the request surely did not arrive.
         :raises OleriaResponseLostError: it may have arrived, but no whole answer came in time.
+        :raises OleriaProtocolError: the response is longer than ``max_bytes``.
         """
         settings = self.settings
         streamed = kwargs.get("stream")
+        max_bytes = kwargs.pop("max_bytes", self._max_bytes)
         # Passed with each request: requests would prefer REQUESTS_CA_BUNDLE to the session's own bundle.
         kwargs |= {"allow_redirects": False, "stream": True, "verify": settings.verify}
         kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
@@ -55,7 +59,7 @@ class SafeSession(OAuth2Session):
         try:
             response = super().request(method, self._face(url), *args, **kwargs)
             if not streamed:
-                _read(response, give_up_at)
+                _read(response, give_up_at, max_bytes)
         except requests.RequestException as error:
             problem = request_fault(error, url)
         else:
@@ -84,13 +88,21 @@ class _LoopbackAdapter(HTTPAdapter):
         return super().send(request, *args, **{**kwargs, "proxies": {}})
 
 
-def _read(response: requests.Response, give_up_at: float) -> None:
-    """Read the body under a total limit, which ``requests`` does not have."""
-    chunks = []
+def too_long(url: str, max_bytes: int) -> OleriaProtocolError:
+    """The error for a response of more than ``max_bytes`` bytes."""
+    return OleriaProtocolError(f"{urlsplit(url).netloc} sent a response of more than {max_bytes:,} bytes")
+
+
+def _read(response: requests.Response, give_up_at: float, max_bytes: int | None) -> None:
+    """Read the body within a total time and length, which ``requests`` does not limit."""
+    body = bytearray()
     for chunk in response.iter_content(_CHUNK):
-        chunks.append(chunk)
+        body += chunk
         if time.monotonic() > give_up_at:
             response.close()
             raise requests.ReadTimeout
+        if max_bytes is not None and len(body) > max_bytes:
+            response.close()
+            raise too_long(response.url, max_bytes)
     # Where requests itself keeps a body that was read; there is no public way to hand one back.
-    response._content = b"".join(chunks)
+    response._content = bytes(body)

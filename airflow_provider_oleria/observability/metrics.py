@@ -10,17 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.observability.best_effort import best_effort
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
-
-    from airflow_provider_oleria.api.protocol import Flow
-
-T = TypeVar("T")
 
 CREATE: Final = "oleria.create"
 WAIT: Final = "oleria.wait"
@@ -74,29 +69,6 @@ def step(name: str, oleria_conn_id: str, **about: str) -> Iterator[Span]:
             raise
     count(f"{name}.succeeded", oleria_conn_id=oleria_conn_id)
     _take(f"{name}.duration", time.monotonic() - started, oleria_conn_id=oleria_conn_id)
-
-
-def count_rate_limits(conversation: Flow[T], oleria_conn_id: str) -> Flow[T]:
-    """The same conversation; whenever the API has answered 429, that is counted.
-
-    :param conversation: what is said to the API.
-    :param oleria_conn_id: the Connection it is said with: a tag of the metric.
-    """
-    from airflow_provider_oleria.api.protocol import Sleep
-
-    go_on: Any = conversation.send
-    answer: Any = None
-    while True:
-        try:
-            step = go_on(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration does not carry the generator's type
-        if isinstance(step, Sleep) and step.for_all:
-            count(RATE_LIMITED, oleria_conn_id=oleria_conn_id)
-        try:
-            go_on, answer = conversation.send, (yield step)
-        except OleriaError as problem:
-            go_on, answer = conversation.throw, problem
 
 
 def _take(name: str, seconds: float, **tags: str) -> None:

@@ -285,7 +285,7 @@ class OleriaDownloadOperator(_SavingOperator):
         self._memory(context).forget()
         return result
 
-    def _result(self, download_id: str, status: DownloadStatus) -> dict[str, Any]:
+    def _result(self, download_id: str, status: str) -> dict[str, Any]:
         return {"download_id": download_id, "data_context": str(self.data_context), "status": str(status)}
 
 

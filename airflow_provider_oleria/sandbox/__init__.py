@@ -1,14 +1,15 @@
-"""A local Oleria: try DAGs without a tenant.
+"""A local Oleria, to try and test DAGs without a tenant.
 
 From a shell, ``python -m airflow_provider_oleria.sandbox``; from Python, :class:`Sandbox`; in pytest, the fixture
 ``oleria_sandbox`` of :mod:`airflow_provider_oleria.sandbox.pytest_plugin`. It keeps the published contract
-(token endpoint, downloads, presigned URLs, filters and sort orders) over made-up data, and fails on order.
+(token endpoint, downloads, presigned URLs, filters and sort orders) over made-up data, and fails on order. It imports
+nothing from the rest of the package, so that it checks the package's requests by rules of its own.
 """
 
 from __future__ import annotations
 
 from airflow_provider_oleria.sandbox.calls import Call, Fault
-from airflow_provider_oleria.sandbox.exports import Expected
+from airflow_provider_oleria.sandbox.downloads import Expected
 from airflow_provider_oleria.sandbox.server import Sandbox
 from airflow_provider_oleria.sandbox.settings import Settings
 

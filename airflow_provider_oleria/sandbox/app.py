@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from http import HTTPStatus
@@ -11,14 +12,14 @@ from aiohttp.typedefs import Handler
 
 from airflow_provider_oleria.sandbox import api, control, oauth, store
 from airflow_provider_oleria.sandbox.calls import ENTRY, Call, Entry, Fault
-from airflow_provider_oleria.sandbox.delivery import Broken, Nothing, pause
+from airflow_provider_oleria.sandbox.delivery import Body, Nothing, pause
 from airflow_provider_oleria.sandbox.tenant import Tenant
 
 
 def make_app(tenant: Tenant) -> web.Application:
-    """The application that serves one tenant.
+    """Return the application that serves a tenant.
 
-    :param tenant: whose state the endpoints read and change.
+    :param tenant: the state that the endpoints read and change.
     """
     downloads = api.DownloadsApi(tenant)
     # No limit to a body's size: aiohttp's own is not Oleria's.
@@ -33,7 +34,7 @@ def make_app(tenant: Tenant) -> web.Application:
 
 @web.middleware
 async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What aiohttp refuses by itself, such as an unknown path, is refused in the API's words."""
+    """Give what aiohttp itself refuses, such as an unknown path, the form of the API's errors."""
     try:
         return await handler(request)
     except web.HTTPException as refusal:
@@ -41,7 +42,7 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 class _Reception:
-    """Every call passes here: it is entered in the ledger, and struck by the fault on order, if any."""
+    """Enters every request in the ledger, and applies the fault on order, if any."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
@@ -52,56 +53,79 @@ class _Reception:
             return await handler(request)
         entry = self._tenant.ledger.arrive(_call(request))
         ENTRY.set(entry)
-        await _read(self._tenant, request, entry)
-        answer = await (self._struck(request, handler, entry.fault) if entry.fault else handler(request))
-        if not isinstance(answer, Nothing):
-            entry.note(status=answer.status)
-        return answer
+        await self._read(request, entry)
+        fault = entry.fault
+        response = await (handler(request) if fault is None else self._with_fault(request, handler, fault))
+        if not isinstance(response, Nothing):
+            entry.note(status=response.status)
+        return response
 
-    async def _struck(self, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
-        if fault.delay is not None:
-            await pause(request, fault.delay, self._tenant.closing)
+    async def _read(self, request: web.Request, entry: Entry) -> None:
+        """Note what the request is about, whether or not a fault then prevents its processing."""
+        call = entry.call
+        if call.kind == "token":
+            # Names only: the values are secrets.
+            entry.note(body=list(await oauth.form_of(request)))
+        elif call.kind == "create":
+            try:
+                body = json.loads(await request.read())
+            except ValueError:
+                return
+            context = body.get("context") if isinstance(body, dict) else None
+            entry.note(body=body, data_context=context if isinstance(context, str) else None)
+        elif call.download_id and (download := self._tenant.downloads.find(call.download_id)):
+            entry.note(data_context=download.query.data_context)
+
+    async def _with_fault(self, request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
+        closing = self._tenant.closing
+        await pause(request, fault.delay or 0, closing)
         if fault.hang is not None:
-            await pause(request, fault.hang, self._tenant.closing)
+            await pause(request, fault.hang, closing)
             return Nothing()
-        answer = await _answer(request, handler, fault)
-        _amend(answer, fault)
+        response = await _respond(request, handler, fault)
+        if fault.replaces and (download_id := ENTRY.get().call.download_id):
+            # The response keeps the object that it has opened.
+            await asyncio.to_thread(self._tenant.downloads.replace, download_id)
+        _amend(response, fault)
         if fault.drop:
             return Nothing()
-        for count, stalls in ((fault.cut, False), (fault.stall, True)):
-            if count is not None:
-                return Broken(answer, count, self._tenant.closing, stalls=stalls)
-        return answer
+        count = fault.cut if fault.stall is None else fault.stall
+        if count is None:
+            return response
+        if isinstance(response, web.Response):
+            body = response.body if isinstance(response.body, bytes) else b""
+            response = Body(body, 0, len(body), status=response.status, headers=response.headers)
+        if isinstance(response, Body):
+            response.end_early(count, None if fault.stall is None else closing)
+        return response
 
 
-async def _answer(request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
+async def _respond(request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
     kind = ENTRY.get().call.kind
     if fault.expired and kind == "fetch":
-        return store.expired()
+        return store.expired(time.time() - 60)
     if fault.body is not None:
         return web.Response(status=fault.status or 200, text=fault.body, content_type=fault.content_type)
     if fault.status is None:
         return await handler(request)
     code = _code(fault.status)
-    match kind:
-        case "fetch":
-            return store.error(fault.status, code.title().replace("_", ""), "Ordered by a fault.")
-        case "token":
-            return oauth.error(fault.status, code)
-        case _:
-            return api.error(fault.status, code, "Ordered by a fault.")
+    if kind == "fetch":
+        return store.error(fault.status, code.title().replace("_", ""), "Ordered by a fault.")
+    if kind == "token":
+        return oauth.error(fault.status, code)
+    return api.error(fault.status, code, "Ordered by a fault.")
 
 
-def _amend(answer: web.StreamResponse, fault: Fault) -> None:
+def _amend(response: web.StreamResponse, fault: Fault) -> None:
     if fault.sent_as is not None:
-        answer.set_status(fault.sent_as)
-    if fault.fields and isinstance(answer, web.Response) and answer.content_type == "application/json":
-        amended = json.loads(answer.text or "{}") | fault.fields
-        answer.text = json.dumps({name: value for name, value in amended.items() if value is not None})
+        response.set_status(fault.sent_as)
+    if fault.fields and isinstance(response, web.Response) and response.content_type == "application/json":
+        amended = json.loads(response.text or "{}") | fault.fields
+        response.text = json.dumps({name: value for name, value in amended.items() if value is not None})
     for name, value in (fault.headers or {}).items():
-        answer.headers.popall(name, None)
+        response.headers.popall(name, None)
         if value is not None:
-            answer.headers[name] = value
+            response.headers[name] = value
 
 
 def _code(status: int) -> str:
@@ -112,39 +136,20 @@ def _code(status: int) -> str:
 
 
 def _call(request: web.Request) -> Call:
-    kind, download_id = "other", None
-    if request.path == oauth.PATH and request.method == "POST":
-        kind = "token"
-    elif request.path == api.PATH and request.method == "POST":
-        kind = "create"
-    elif request.path.startswith(f"{api.PATH}/") and request.method == "GET":
-        kind, download_id = "get", request.path.removeprefix(f"{api.PATH}/")
-    elif request.path.startswith(store.PATH):
-        kind, download_id = "fetch", request.path.removeprefix(store.PATH).removesuffix(".csv")
+    path, kind, download_id = request.path, "other", None
+    if request.method == "POST":
+        kind = {oauth.PATH: "token", api.PATH: "create"}.get(path, "other")
+    elif path.startswith(f"{api.PATH}/") and request.method == "GET":
+        kind, download_id = "get", path.removeprefix(f"{api.PATH}/")
+    if path.startswith(store.PATH):
+        kind, download_id = "fetch", path.removeprefix(store.PATH).removesuffix(".csv")
     return Call(
         kind,
         request.method,
-        request.path,
+        path,
         download_id=download_id,
         range=request.headers.get("Range"),
         authorization="Authorization" in request.headers,
         time=time.time(),
         client="{}:{}".format(*request.get_extra_info("peername", ("", ""))),
     )
-
-
-async def _read(tenant: Tenant, request: web.Request, entry: Entry) -> None:
-    """Fill in what the call is about, whether or not a fault then keeps it from being carried out."""
-    call = entry.call
-    if call.kind == "token":
-        # Names only: the values are secrets.
-        entry.note(body=list(await oauth.form_of(request)))
-    elif call.kind == "create":
-        try:
-            body = json.loads(await request.read())
-        except ValueError:
-            return
-        context = body.get("context") if isinstance(body, dict) else None
-        entry.note(body=body, data_context=context if isinstance(context, str) else None)
-    elif call.download_id and (export := tenant.exports.find(call.download_id)):
-        entry.note(data_context=str(export.query.data_context))

@@ -1,78 +1,59 @@
-"""Control over HTTP, for other processes than the one the sandbox runs in."""
+"""Control over HTTP, for DAGs that run in another process than the sandbox.
+
+Only requests with a loopback ``Host`` are served, and bodies must be JSON: no web page can turn the sandbox's settings.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
+from yarl import URL
 
 from airflow_provider_oleria.sandbox.calls import Fault
 from airflow_provider_oleria.sandbox.tenant import Tenant
 
 PATH = "/_sandbox/"
 
+_HOSTS = ("127.0.0.1", "::1", "localhost")
+
 
 def routes(tenant: Tenant) -> list[web.RouteDef]:
-    """The control endpoints; requests to them are no calls.
+    """Return the control endpoints. Requests to them are not entered in the ledger.
 
     :param tenant: what they control.
     """
 
-    async def calls(_request: web.Request) -> web.Response:
+    async def calls(request: web.Request) -> web.Response:
+        _check_host(request)
         return web.json_response([asdict(call) for call in tenant.ledger.calls])
-
-    async def forget_calls(_request: web.Request) -> web.Response:
-        tenant.ledger.forget_calls()
-        return web.Response(status=204)
 
     async def order_fault(request: web.Request) -> web.Response:
         await _with_json(request, lambda fields: tenant.ledger.order(Fault(**fields)))
         return web.Response(status=201)
 
-    async def forget_faults(_request: web.Request) -> web.Response:
-        tenant.ledger.forget_faults()
-        return web.Response(status=204)
-
-    async def revoke_tokens(_request: web.Request) -> web.Response:
-        tenant.oauth.revoke_tokens()
-        return web.Response(status=204)
-
-    async def rotate_secret(_request: web.Request) -> web.Response:
-        return web.json_response({"client_secret": tenant.oauth.rotate_secret()})
-
-    async def export(request: web.Request) -> web.Response:
-        try:
-            expected = await asyncio.to_thread(tenant.exports.expected, request.match_info["id"])
-        except KeyError:
-            raise web.HTTPNotFound(text="there is no such export") from None
-        described = asdict(expected)
-        del described["path"]  # of no use in another container
-        return web.json_response(described)
-
-    async def settings(_request: web.Request) -> web.Response:
-        return web.json_response(asdict(tenant.settings))
-
     async def change_settings(request: web.Request) -> web.Response:
         await _with_json(request, tenant.settings.update)
-        return await settings(request)
+        return web.json_response(asdict(tenant.settings))
 
     return [
         web.get(f"{PATH}calls", calls),
-        web.delete(f"{PATH}calls", forget_calls),
         web.post(f"{PATH}faults", order_fault),
-        web.delete(f"{PATH}faults", forget_faults),
-        web.post(f"{PATH}tokens/revoke", revoke_tokens),
-        web.post(f"{PATH}secret/rotate", rotate_secret),
-        web.get(f"{PATH}exports/{{id}}", export),
-        web.get(f"{PATH}settings", settings),
         web.patch(f"{PATH}settings", change_settings),
     ]
 
 
+def _check_host(request: web.Request) -> None:
+    if URL(f"http://{request.host}").host not in _HOSTS:
+        raise web.HTTPForbidden(text=f"control is served to a loopback host, not to {request.host}")
+
+
 async def _with_json(request: web.Request, use: Callable[[dict[str, Any]], None]) -> None:
+    _check_host(request)
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="the body must be application/json")
     try:
         # dict() refuses what is no JSON object, Fault and Settings what they do not know.
         use(dict(await request.json()))

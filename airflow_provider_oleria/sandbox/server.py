@@ -6,17 +6,16 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 from aiohttp import web
 
 from airflow_provider_oleria.sandbox import oauth
 from airflow_provider_oleria.sandbox.app import make_app
 from airflow_provider_oleria.sandbox.calls import Call, Fault
-from airflow_provider_oleria.sandbox.exports import Expected
+from airflow_provider_oleria.sandbox.downloads import Expected
 from airflow_provider_oleria.sandbox.settings import Settings
 from airflow_provider_oleria.sandbox.tenant import Tenant
 
@@ -34,66 +33,27 @@ class Sandbox:
 
     All methods may be called from any thread while it serves.
 
-    :param rows: rows of a data context before any filter.
-    :param seed: other rows for another seed.
-    :param day: how many days the tenant has lived on; each changes something.
-    :param export_seconds: how long an export stays ``accepted``.
-    :param token_seconds: life of a token.
-    :param url_seconds: life of a presigned URL.
-    :param rate_limit: API calls the tenant may make per second; ``None`` for any number.
-    :param content_encoding: ``gzip`` or ``deflate`` to store the CSV compressed.
-    :param ranges: whether the store honours ``Range``.
-    :param bytes_per_second: throttle of each connection to the store; ``None`` for none.
-    :param departures: in which ways to depart from the contract.
     :param host: the address to listen on.
     :param port: the port to listen on; 0 for any free one.
-    :param client_secret: the client's secret; one is made up unless given.
+    :param client_secret: the client's secret; random if not given.
+    :param settings: the fields of :class:`Settings`.
     """
 
     audience = oauth.AUDIENCE
     scope = oauth.SCOPE
 
     def __init__(
-        self,
-        rows: int = Settings.rows,
-        seed: int = Settings.seed,
-        export_seconds: float = Settings.export_seconds,
-        token_seconds: float = Settings.token_seconds,
-        url_seconds: float = Settings.url_seconds,
-        rate_limit: int | None = Settings.rate_limit,
-        content_encoding: str | None = Settings.content_encoding,
-        *,
-        ranges: bool = Settings.ranges,
-        bytes_per_second: int | None = Settings.bytes_per_second,
-        departures: Sequence[str] = Settings.departures,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        client_secret: str | None = None,
-        day: int = Settings.day,
+        self, *, host: str = "127.0.0.1", port: int = 0, client_secret: str | None = None, **settings: Any
     ) -> None:
-        self.settings = Settings(
-            rows=rows,
-            seed=seed,
-            day=day,
-            export_seconds=export_seconds,
-            token_seconds=token_seconds,
-            url_seconds=url_seconds,
-            rate_limit=rate_limit,
-            content_encoding=content_encoding,
-            ranges=ranges,
-            bytes_per_second=bytes_per_second,
-            departures=departures,
-        )
+        self.settings = Settings(**settings)
         self._tenant = Tenant(self.settings, client_secret)
         self._host = host
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    # -- serving ------------------------------------------------------------------------------------------------
-
     def start(self) -> Self:
-        """Listen; returns once requests are answered.
+        """Listen; returns once requests are served.
 
         :raises OSError: if the address is taken.
         """
@@ -101,26 +61,23 @@ class Sandbox:
         listener = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
         self._port = listener.getsockname()[1]
         ready: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(listener, ready), name="oleria-sandbox", daemon=True
-        )
+        serve = partial(self._run, listener, ready)
+        self._thread = threading.Thread(target=serve, name="oleria-sandbox", daemon=True)
         self._thread.start()
         ready.result()
         return self
 
     def close(self) -> None:
-        """Stop at once, whatever is going on, and delete every file."""
+        """Stop at once, whatever is in progress, and delete every file."""
         if self._loop and self._thread and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._tenant.closing.set)
             self._thread.join()
-        self._tenant.exports.close()
+        self._tenant.downloads.close()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _run(self, listener: socket.socket, ready: Future[None]) -> None:
@@ -139,8 +96,6 @@ class Sandbox:
         ready.set_result(None)
         await self._tenant.closing.wait()
         await runner.cleanup()
-
-    # -- what a client has to know ------------------------------------------------------------------------------
 
     @property
     def api_url(self) -> str:
@@ -165,23 +120,17 @@ class Sandbox:
         return self._tenant.oauth.client_secret
 
     def connection_json(self) -> str:
-        """An Airflow Connection to this sandbox, as ``AIRFLOW_CONN_OLERIA_DEFAULT`` takes it."""
-        extra = {
-            "client_id": self.client_id,
-            "client_secret": self.client_secret,
-            "auth_url": self.auth_url,
-            "audience": self.audience,
-        }
+        """Return an Airflow Connection to this sandbox, for ``AIRFLOW_CONN_OLERIA_DEFAULT``."""
+        extra = {"client_id": self.client_id, "client_secret": self.client_secret}
+        extra |= {"auth_url": self.auth_url, "audience": self.audience}
         return json.dumps({"conn_type": "oleria", "host": self.api_url, "extra": extra})
-
-    # -- what goes wrong ----------------------------------------------------------------------------------------
 
     def fail(self, fault: Fault) -> None:
         """Order a fault."""
         self._tenant.ledger.order(fault)
 
     def clear_faults(self) -> None:
-        """Take back every fault."""
+        """Withdraw every fault."""
         self._tenant.ledger.forget_faults()
 
     def revoke_tokens(self) -> None:
@@ -189,11 +138,11 @@ class Sandbox:
         self._tenant.oauth.revoke_tokens()
 
     def rotate_secret(self) -> str:
-        """Replace the client secret, and revoke the tokens minted so far; returns the new one."""
+        """Replace the client secret, revoke the tokens issued so far, and return the new secret."""
         return self._tenant.oauth.rotate_secret()
 
     def rotate_credentials(self) -> tuple[str, str]:
-        """Replace client id and client secret, as Oleria's rotation does, and revoke the tokens minted so far.
+        """Replace client id and secret, as Oleria's rotation does, and revoke the tokens issued so far.
 
         Downloads belong to the tenant: the new credentials see those of the old ones.
 
@@ -202,14 +151,12 @@ class Sandbox:
         return self._tenant.oauth.rotate_credentials()
 
     def replace_export(self, download_id: str) -> Expected:
-        """Put another object (other bytes, another ETag) behind an export's presigned URLs.
+        """Replace the object (other bytes, another ETag) behind a download's presigned URLs.
 
         :param download_id: the download id.
-        :raises KeyError: for an id that was never given out.
+        :raises KeyError: if there is no such download.
         """
-        return self._tenant.exports.replace(download_id)
-
-    # -- what happened ------------------------------------------------------------------------------------------
+        return self._tenant.downloads.replace(download_id)
 
     @property
     def calls(self) -> list[Call]:
@@ -217,21 +164,21 @@ class Sandbox:
         return self._tenant.ledger.calls
 
     def count(self, kind: str) -> int:
-        """How many calls of a kind there were."""
+        """Return how many requests of a kind there were."""
         return sum(call.kind == kind for call in self.calls)
 
     def reset(self) -> None:
-        """Forget calls and faults. Tokens and downloads live on."""
+        """Forget requests and faults. Tokens and downloads are kept."""
         self._tenant.ledger.forget_calls()
         self._tenant.ledger.forget_faults()
 
     def expected(self, download_id: str) -> Expected:
-        """What the client of an export should end up with; waits until the export is made.
+        """Return what the client of a download should receive; waits until it is made.
 
         :param download_id: the download id.
-        :raises KeyError: for an id that was never given out.
+        :raises KeyError: if there is no such download.
         """
-        return self._tenant.exports.expected(download_id)
+        return self._tenant.downloads.expected(download_id)
 
     @property
     def tokens(self) -> list[str]:

@@ -16,7 +16,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings
+from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, RetryPolicy, Settings
 from airflow_provider_oleria.exceptions import (
     OleriaObjectChangedError,
     OleriaOutageError,
@@ -86,7 +86,7 @@ class StoredObject:
         :raises OleriaObjectChangedError: the object is another one.
         :raises OleriaRetriesExhaustedError: there is none, however often it was tried.
         """
-        attempts = _Attempts(self.given_up)
+        attempts = _Attempts(self._settings.retry, self.given_up)
         while True:
             try:
                 return self._request(start, end)
@@ -103,7 +103,7 @@ class StoredObject:
         :raises OleriaObjectChangedError: the object is another one, or cannot be told from another.
         :raises OleriaRetriesExhaustedError: the rest cannot be had, however often it was tried.
         """
-        at, attempts = start, _Attempts(self.given_up)
+        at, attempts = start, _Attempts(self._settings.retry, self.given_up)
         while True:
             try:
                 response = response or self._request(at, end)
@@ -184,12 +184,13 @@ class StoredObject:
 class _Attempts:
     """How long to go on with one stretch of bytes: progress starts the count anew."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, policy: RetryPolicy, stop: threading.Event) -> None:
+        self._policy = policy
         self._stop = stop
         self.progressed()
 
     def progressed(self) -> None:
-        self._patience = RetryBudget()
+        self._patience = RetryBudget(self._policy)
         self._renewed = False
 
     def failed(self, problem: OleriaOutageError, where: str) -> None:

@@ -96,7 +96,10 @@ def test_the_tests_pass(here: Callable[[Block], str], tmp_path: Path) -> None:
     tests = [block for block in BLOCKS if block.is_test]
     files = {
         "dags/oleria_identities.py": next(block for block in BLOCKS if block.is_dag_file).code,
-        "conftest.py": "from airflow_provider_oleria.net import backoff\n\nbackoff.INITIAL_BACKOFF = 0.01\n",
+        "conftest.py": (
+            "from airflow_provider_oleria.connection import settings\n\n"
+            "settings.DEFAULT_RETRY = settings.RetryPolicy(initial_backoff=0.01)\n"
+        ),
     }
     files |= {f"test_{block.page.stem}_{block.line}.py": here(block) for block in tests}
     for name, code in files.items():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -158,19 +156,8 @@ def test_a_url_that_is_never_accepted_is_given_up(
 def test_an_object_that_changes_is_fetched_anew_and_never_spliced(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, options: SaveOptions
 ) -> None:
-    oleria_sandbox.fail(Fault(kind="fetch", cut=30_000))
-    oleria_sandbox.settings.bytes_per_second = 200_000
-
-    def replace_once_begun() -> None:
-        while not oleria_sandbox.count("fetch"):
-            time.sleep(0.005)
-        oleria_sandbox.replace_export(large_download)
-        oleria_sandbox.settings.bytes_per_second = None
-
-    with ThreadPoolExecutor() as pool:
-        replaced = pool.submit(replace_once_begun)
-        save(large_download, tmp_path / "out.csv", options)
-        replaced.result()
+    oleria_sandbox.fail(Fault(kind="fetch", cut=30_000, replaces=True))
+    save(large_download, tmp_path / "out.csv", options)
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
     assert 412 in [call.status for call in oleria_sandbox.calls]

@@ -73,7 +73,7 @@ def test_no_authorization_travels_with_the_presigned_url(
 GET_FAULTS: list[tuple[Fault, type[OleriaError], str, int]] = [
     (Fault(kind="get", status=403, times=None), OleriaForbiddenError, "not scoped", 1),
     (Fault(kind="get", status=404, times=None), OleriaNotFoundError, "does not exist", 1),
-    (Fault(kind="get", status=400, times=None), OleriaRequestError, "Check data_context", 1),
+    (Fault(kind="get", status=400, times=None), OleriaRequestError, "Check download_id", 1),
     (Fault(kind="get", status=200, body="<html>", times=None), OleriaProtocolError, "no JSON object", 1),
     (
         Fault(kind="get", status=302, headers={"Location": "https://elsewhere.example/"}, times=None),

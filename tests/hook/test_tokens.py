@@ -63,11 +63,11 @@ def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, 
 @pytest.mark.parametrize(
     ("body", "kind", "says"),
     [
-        ("<html>welcome</html>", OleriaProtocolError, "without an access token.*<html>welcome"),
+        ("<html>welcome</html>", OleriaProtocolError, "without an access token"),
         ("access_token=abc", OleriaProtocolError, "without an access token"),
         ('{"expires_in": 3600}', OleriaProtocolError, "without an access token"),
-        ('{"access_token": "abc", "scope": "other/scope"}', OleriaAuthError, "granted scope 'other/scope'"),
-        ('{"access_token": "abc", "expires_in": 0}', OleriaProtocolError, "has expired already"),
+        ('{"access_token": "abc", "scope": "other/scope"}', OleriaAuthError, "granted another scope than"),
+        ('{"access_token": "abc", "expires_in": 0}', OleriaProtocolError, "has already expired"),
     ],
 )
 def test_a_token_answer_that_is_none(
@@ -149,13 +149,13 @@ def test_a_short_lived_token_is_used_for_half_its_life(
 ) -> None:
     oleria_sandbox.revoke_tokens()
     oleria_sandbox.settings.token_seconds = 100
-    hook, now = OleriaHook(), time.time()
-    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now)
+    hook, now = OleriaHook(), time.monotonic()
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.monotonic", lambda: now)
     hook.get_download(download_id)
-    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now + 49)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.monotonic", lambda: now + 49)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 1
-    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.time", lambda: now + 51)
+    monkeypatch.setattr("airflow_provider_oleria.api.tokens.time.monotonic", lambda: now + 51)
     hook.get_download(download_id)
     assert oleria_sandbox.count("token") == 2
 

@@ -162,14 +162,14 @@ def _filter(**changes: Any) -> dict[str, Any]:
     [
         ([], "invalid_request", "object"),
         ({}, "invalid_request", "context"),
-        ({"context": ""}, "invalid_request", "context"),
-        ({"context": 5}, "invalid_request", "context"),
+        ({"context": ""}, "invalid_context", "context"),
+        ({"context": 5}, "invalid_context", "context"),
         ({"context": "identities", "parms": {}}, "invalid_request", "parms"),
         ({"context": "identities", "params": []}, "invalid_request", "params"),
         ({"context": "identities", "params": {"filter": []}}, "invalid_request", "filter"),
         ({"context": "identities", "params": {"filterBy": {}}}, "invalid_request", "filterBy"),
         ({"context": "identities", "params": {"filterBy": None}}, "invalid_request", "filterBy"),
-        ({"context": "identities", "params": {"filterBy": ["x"]}}, "invalid_request", "filterBy"),
+        ({"context": "identities", "params": {"filterBy": ["x"]}}, "invalid_request", "filter"),
         ({"context": "identities", "params": {"sortBy": "createdAt"}}, "invalid_request", "sortBy"),
         ({"context": "identitys"}, "invalid_context", "identitys"),
     ],
@@ -185,8 +185,11 @@ def test_a_malformed_body_is_refused(client: Client, body: Any, code: str, named
     [
         (_filter(field="departmnt"), "invalid_field", "departmnt"),
         (_filter(filterType="gt"), "invalid_filter", "gt"),
-        (_filter(values=[]), "invalid_filter", "one value"),
-        (_filter(values=None), "invalid_filter", "one value"),
+        (_filter(values=[]), "invalid_filter", "0 values"),
+        (_filter(values=["a", "b"]), "invalid_filter", "2 values"),
+        (_filter(values=None), "invalid_filter", "lacks values"),
+        (_filter(filterType="isNull"), "invalid_filter", "1 values"),
+        (_filter(dataType=["string"]), "invalid_filter", "dataType"),
         (_filter(values=[5]), "invalid_filter", "string"),
         (_filter(values="Sales"), "invalid_filter", "list"),
         (_filter(extra=1), "invalid_filter", "extra"),
@@ -199,8 +202,20 @@ def test_a_malformed_body_is_refused(client: Client, body: Any, code: str, named
             "invalid_filter",
             "last",
         ),
-        (_filter(values=["{{ params.department }}"]), "invalid_request", "never rendered"),
-        (_filter(dataType="{{ x }}"), "invalid_request", "never rendered"),
+        (
+            _filter(dataType="timestamp", field="createdAt", filterType="gt", values=["2026-05-12"]),
+            "invalid_filter",
+            "timestamp",
+        ),
+        (
+            _filter(
+                dataType="timestamp", field="createdAt", filterType="gt", values=["2026-13-12T00:00:00Z"]
+            ),
+            "invalid_filter",
+            "createdAt",
+        ),
+        (_filter(values=["{{ params.department }}"]), "invalid_request", "not rendered"),
+        (_filter(dataType="{{ x }}"), "invalid_request", "not rendered"),
     ],
 )
 def test_a_wrong_filter_is_refused(client: Client, item: dict[str, Any], code: str, named: str) -> None:

@@ -44,7 +44,7 @@ def test_it_serves_what_it_prints_until_a_signal(
     connection = json.loads(value)
     assert name == "AIRFLOW_CONN_OLERIA_DEFAULT"
     assert connection["extra"]["client_secret"] == "it's $HOME"
-    assert requests.get(f"{connection['host']}/_sandbox/settings", timeout=5).json()["rows"] == 5
+    assert requests.patch(f"{connection['host']}/_sandbox/settings", json={}, timeout=5).json()["rows"] == 5
     served.send_signal(number)
     _, complaints = served.communicate(timeout=10)
     assert (served.returncode, complaints) == (0, "")
@@ -73,13 +73,13 @@ def test_a_wrong_knob_is_named() -> None:
 
 
 def test_it_departs_from_the_contract_as_asked() -> None:
-    options = ["--port", "0", "--depart", "same-url", "--depart", "forgets"]
+    options = ["--port", "0", "--no-ranges", "--departures", "same-url", "forgets"]
     with subprocess.Popen(COMMAND + options, stdout=subprocess.PIPE, text=True) as process:
         (assignment,) = shlex.split(_exported(process).removeprefix("export "))
         api_url = json.loads(assignment.partition("=")[2])["host"]
-        settings = requests.get(f"{api_url}/_sandbox/settings", timeout=5).json()
+        settings = requests.patch(f"{api_url}/_sandbox/settings", json={}, timeout=5).json()
         process.terminate()
-    assert settings["departures"] == ["same-url", "forgets"]
+    assert (settings["departures"], settings["ranges"]) == (["same-url", "forgets"], False)
 
 
 def test_the_fixture_sets_the_default_connection(oleria_sandbox: Sandbox) -> None:
@@ -87,6 +87,11 @@ def test_the_fixture_sets_the_default_connection(oleria_sandbox: Sandbox) -> Non
     assert requests.get(f"{oleria_sandbox.api_url}/_sandbox/calls", timeout=5).json() == []
 
 
-def test_it_loads_without_airflow() -> None:
-    code = "import sys, airflow_provider_oleria.sandbox; assert 'airflow' not in sys.modules"
+def test_it_imports_neither_airflow_nor_the_rest_of_the_package() -> None:
+    code = """
+import sys, airflow_provider_oleria.sandbox.__main__
+ours = {name for name in sys.modules if name.startswith("airflow_provider_oleria.")}
+assert {name for name in ours if not name.startswith("airflow_provider_oleria.sandbox")} == set(), ours
+assert "airflow" not in sys.modules
+"""
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -215,12 +215,24 @@ def test_an_export_can_fail_on_order(client: Client) -> None:
         {"kind": "get", "times": 0, "status": 500},
         {"kind": "get", "status": 500, "cut": 5},
         {"kind": "get", "expired": True},
+        {"kind": "get", "replaces": True},
         {"kind": "get", "export_fails": "code"},
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="fault|fetch|create"):
         Fault(**wrong)
+
+
+def test_a_file_can_be_replaced_while_it_is_fetched(client: Client, download_id: str) -> None:
+    old = client.sandbox.expected(download_id)
+    client.sandbox.fail(Fault("fetch", replaces=True))
+    url = client.url(download_id)
+    first, second = client.fetch(url), client.fetch(url)
+    new = client.sandbox.expected(download_id)
+    assert [len(each.content) for each in (first, second)] == [old.size_bytes, new.size_bytes]
+    assert (first.content, second.content) == (old.path.read_bytes(), new.path.read_bytes())
+    assert first.headers["ETag"] != second.headers["ETag"]
 
 
 def test_control_from_another_process(client: Client, download_id: str) -> None:
@@ -230,25 +242,32 @@ def test_control_from_another_process(client: Client, download_id: str) -> None:
     assert _statuses(client, download_id, 2) == [500, 200]
     refused = http.post(f"{control}/faults", json={"kind": "get", "statsu": 500})
     assert (refused.status_code, "statsu" in refused.json()["message"]) == (400, True)
-    http.post(f"{control}/faults", json={"kind": "get", "times": None, "status": 500})
-    assert http.delete(f"{control}/faults").status_code == 204
-    assert _statuses(client, download_id, 1) == [200]
-    assert [call["status"] for call in http.get(f"{control}/calls").json()] == [500, 200, 200]
-    assert http.delete(f"{control}/calls").status_code == 204
-    assert client.sandbox.calls == []
-    expected = client.sandbox.expected(download_id)
-    assert http.get(f"{control}/exports/{download_id}").json() == {
-        "row_count": 500,
-        "size_bytes": expected.size_bytes,
-        "sha256": expected.sha256,
-    }
-    assert http.get(f"{control}/exports/none").status_code == 404
+    assert [call["status"] for call in http.get(f"{control}/calls").json()] == [500, 200]
     assert http.patch(f"{control}/settings", json={"rows": 7}).json()["rows"] == 7
     assert client.sandbox.settings.rows == 7
     assert http.patch(f"{control}/settings", json={"rows": 8, "rwos": 1}).status_code == 400
     assert http.patch(f"{control}/settings", json=["rows"]).status_code == 400
-    assert http.get(f"{control}/settings").json()["rows"] == 7
-    assert http.post(f"{control}/tokens/revoke").status_code == 204
-    assert _statuses(client, download_id, 1) == [401]
-    assert http.post(f"{control}/secret/rotate").json() == {"client_secret": client.sandbox.client_secret}
-    assert len(client.sandbox.secrets) == 2
+    assert client.sandbox.settings.rows == 7
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", ""])
+def test_control_is_served_to_a_loopback_host_alone(client: Client, host: str) -> None:
+    control = f"{client.sandbox.api_url}/_sandbox"
+    for answer in (
+        requests.get(f"{control}/calls", headers={"Host": host}, timeout=5),
+        requests.patch(f"{control}/settings", json={"rows": 7}, headers={"Host": host}, timeout=5),
+        requests.post(f"{control}/faults", json={"status": 500}, headers={"Host": host}, timeout=5),
+    ):
+        assert answer.status_code in (400, 403)
+    assert client.sandbox.settings.rows == 500
+    assert client.mint().status_code == 200
+
+
+def test_control_takes_json_alone(client: Client) -> None:
+    control = f"{client.sandbox.api_url}/_sandbox"
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = requests.patch(
+            f"{control}/settings", data=b'{"rows": 7}', headers={"Content-Type": kind}, timeout=5
+        )
+        assert answer.status_code == 415
+    assert client.sandbox.settings.rows == 500

@@ -16,16 +16,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.compat import ObjectStoragePath
-from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.net import backoff
 from airflow_provider_oleria.transfer import source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 from .store import Answer, Store
 
-SETTINGS = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
+SETTINGS = Settings(
+    "https://api.example",
+    "https://auth.example",
+    "id",
+    "secret",
+    timeout=5,
+    retry=RetryPolicy(initial_backoff=0.001),
+)
 
 pieces = st.sampled_from(
     [
@@ -77,7 +83,6 @@ def fetched(
     with (
         TemporaryDirectory() as folder,
         store(content, breaks).serving() as url,
-        patch.object(backoff, "INITIAL_BACKOFF", 0.001),
         patch.object(source, "_CHUNK", 700),
         patch.object(source, "_FAST", fast),
     ):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, read_settings
+from airflow_provider_oleria.connection.settings import DEFAULT_SCOPE, RetryPolicy, read_settings
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
 
 EXTRA = {
@@ -84,6 +84,11 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({}, {"timeout": "soon"}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": 0}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": True}, "'timeout' must be a number of seconds"),
+        ({}, {"timeout": 10**400}, "'timeout' must be a number of seconds"),
+        ({}, {"retry_attempts": 0}, "'retry_attempts' must be a"),
+        ({}, {"retry_attempts": "2.5"}, "'retry_attempts' must be a whole number"),
+        ({}, {"retry_attempts": "many"}, "'retry_attempts' must be a"),
+        ({}, {"retry_max_wait": -1}, "'retry_max_wait' must be a number of seconds"),
         ({}, {"verify": False}, "'verify' must be true or the path"),
         ({}, {"verify": "/no/such/bundle.pem"}, "no CA bundle at '/no/such/bundle.pem'"),
     ],
@@ -131,3 +136,9 @@ def test_numbers_and_booleans_may_come_as_text() -> None:
     settings = read({**EXTRA, "timeout": "30", "verify": "true"})
 
     assert (settings.timeout, settings.verify) == (30.0, True)
+
+
+def test_retries_are_as_the_connection_has_them() -> None:
+    assert read().retry == RetryPolicy()
+    retry = read({**EXTRA, "retry_attempts": "3", "retry_max_wait": 90}).retry
+    assert (retry.max_attempts, retry.max_wait) == (3, 90.0)

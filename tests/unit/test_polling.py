@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_oleria.api.polling import WAKE_INTERVAL, PollSchedule, aligned
+from airflow_provider_oleria.api.polling import PollSchedule
 
 WAITS = 5000
 
@@ -71,12 +71,3 @@ def test_the_pause_is_constant_where_both_limits_are_the_same() -> None:
 
 def test_clocks_that_disagree_do_no_harm() -> None:
     assert 0 <= PollSchedule(5, 60).first(-3600) <= 5
-
-
-def test_pauses_that_end_close_to_each_other_end_at_one_moment_and_none_is_cut_short() -> None:
-    begun_and_asked_for = [(1000 + n / 7919, n / 1009) for n in range(1000)]
-    pauses = [aligned(seconds, now) for now, seconds in begun_and_asked_for]
-
-    for (now, seconds), pause in zip(begun_and_asked_for, pauses, strict=True):
-        assert -1e-9 <= pause - seconds < WAKE_INTERVAL + 1e-9
-        assert (now + pause) / WAKE_INTERVAL == pytest.approx(round((now + pause) / WAKE_INTERVAL), abs=1e-6)

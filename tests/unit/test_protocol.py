@@ -9,17 +9,27 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.api import protocol
-from airflow_provider_oleria.api.protocol import RateLimitDelay, ReloadConnection, Request, Response, Sleep
+from airflow_provider_oleria.api.protocol import (
+    CloseGate,
+    FlowRun,
+    RateLimitDelay,
+    ReloadConnection,
+    Request,
+    Response,
+    Sleep,
+)
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaDownloadFailedError,
     OleriaError,
     OleriaForbiddenError,
+    OleriaInputError,
     OleriaNotFoundError,
     OleriaProtocolError,
     OleriaRequestError,
     OleriaResponseLostError,
+    OleriaRetriesExhaustedError,
     OleriaTimeoutError,
     OleriaUnavailableError,
     OleriaUnreachableError,
@@ -35,28 +45,27 @@ def answer(status: int, body: Any = None, **headers: str) -> Response:
 
 
 class Script:
-    """Plays the other side: hands out results in order, and notes what was asked for.
+    """A driver without I/O: returns results in order, and records the steps.
 
-    :param turns: what the gate answers, in order; then it is open.
+    :param turns: delays until the gate is open, in order, beside those for which the flow itself closes it.
     """
 
     def __init__(self, *results: Any, turns: Iterable[float] = ()) -> None:
         self.results: Iterable[Any] = iter(results)
-        self.turns = iter(turns)
+        self.turns = list(turns)
         self.steps: list[Any] = []
 
-    def run(self, talk: Any) -> Any:
-        try:
-            step = next(talk)
-            while True:
-                if isinstance(step, RateLimitDelay):
-                    step = talk.send(next(self.turns, 0.0))
-                    continue
-                self.steps.append(step)
-                result = None if isinstance(step, Sleep) else next(self.results)
-                step = talk.throw(result) if isinstance(result, OleriaError) else talk.send(result)
-        except StopIteration as end:
-            return end.value
+    def run(self, flow: Any) -> Any:
+        run = FlowRun(flow)
+        while (step := run.step) is not None:
+            if isinstance(step, RateLimitDelay):
+                run.advance(self.turns.pop(0) if self.turns else 0.0)
+                continue
+            self.steps.append(step)
+            if isinstance(step, CloseGate):
+                self.turns.append(step.seconds)
+            run.advance(None if isinstance(step, Sleep | CloseGate) else next(self.results))
+        return run.result
 
     @property
     def sent(self) -> int:
@@ -157,7 +166,7 @@ def test_a_post_that_may_have_arrived_is_not_repeated_but_a_get_is(failure: Any)
 
 
 def test_a_lost_answer_to_a_post_says_what_is_unknown() -> None:
-    with pytest.raises(OleriaResponseLostError, match="export of risks was started is unknown"):
+    with pytest.raises(OleriaResponseLostError, match="not known whether the download of risks was created"):
         Script(OleriaResponseLostError("no answer")).run(protocol.create("risks"))
 
 
@@ -169,9 +178,19 @@ def test_retry_after_is_what_is_waited() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flow", "names"),
+    [(protocol.create("risks"), "filter_by"), (protocol.get("id-1"), "Check download_id")],
+    ids=["create", "get"],
+)
+def test_a_400_names_the_arguments_of_its_own_request(flow: Any, names: str) -> None:
+    with pytest.raises(OleriaRequestError, match=names):
+        Script(answer(400)).run(flow)
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (400, OleriaRequestError, "filter_by"),
+        (400, OleriaRequestError, "400"),
         (403, OleriaForbiddenError, "not scoped"),
         (404, OleriaNotFoundError, "credential may not see it"),
         (409, OleriaRequestError, "409"),
@@ -193,10 +212,14 @@ def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaErr
         (b"<html>", "no JSON object: '<html>'"),
         (b"[1]", "no JSON object"),
         ({"status": "accepted"}, "no id"),
-        ({"id": "id-1", "status": "paused"}, "status 'paused', which is none of accepted, completed, failed"),
-        ({"id": "id-1"}, "status None"),
-        ({"id": "id-1", "status": "completed"}, "gave no url"),
-        ({"id": "id-2", "status": "accepted"}, "answered with id-2"),
+        ({"id": "id-1", "status": "completed"}, "returned no url"),
+        ({"id": "id-2", "status": "accepted"}, "returned id-2"),
+        ({"id": "id 1\n", "status": "accepted"}, "no id"),
+        ({"id": "\ud800", "status": "accepted"}, "no id"),
+        ({"id": "x" * 201, "status": "accepted"}, "no id"),
+        (b"[" * 100_000, "no JSON object"),
+        (b'{"id":' * 100_000, "no JSON object"),
+        (b'{"id": "id-1", "size": ' + b"9" * 5000 + b"}", "no JSON object"),
     ],
 )
 def test_an_answer_outside_the_contract_shows_what_came(body: Any, says: str) -> None:
@@ -205,7 +228,7 @@ def test_an_answer_outside_the_contract_shows_what_came(body: Any, says: str) ->
 
 
 class Clock:
-    """Time that passes only where the conversation pauses."""
+    """Time that passes only where the flow sleeps."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -214,9 +237,13 @@ class Clock:
         return sum(self.script.pauses)
 
 
+EPOCH = 1_779_000_000.0
+
+
 def wait(script: Script, **limits: Any) -> Any:
     limits = {"poll_interval": 5, "max_poll_interval": 60, "deadline": None, **limits}
-    return script.run(protocol.wait("id-1", clock=Clock(script), **limits))
+    clock = Clock(script)
+    return script.run(protocol.wait("id-1", clock=clock, wall_clock=lambda: EPOCH + clock(), **limits))
 
 
 def test_wait_backs_off_from_poll_interval_to_max_poll_interval() -> None:
@@ -234,8 +261,8 @@ def test_wait_backs_off_from_poll_interval_to_max_poll_interval() -> None:
 
 def test_wait_asks_a_last_time_at_the_deadline_and_names_id_and_status() -> None:
     script = Script(*[answer(200, ACCEPTED)] * 10)
-    with pytest.raises(OleriaTimeoutError, match="id-1 .* waited 12 s, last status accepted"):
-        wait(script, deadline=12.0)
+    with pytest.raises(OleriaTimeoutError, match="id-1 .*waited 12 s, last status: accepted"):
+        wait(script, deadline=EPOCH + 12.0)
 
     assert sum(script.pauses) == pytest.approx(12.0)
 
@@ -248,12 +275,8 @@ def test_a_failed_export_shows_the_vendors_code_and_message() -> None:
 
 def test_an_outage_that_outlasts_the_deadline_is_a_timeout_that_names_both() -> None:
     script = Script(answer(200, ACCEPTED), *[answer(503)] * 10)
-    with pytest.raises(OleriaTimeoutError, match="last status accepted; .*503"):
-        script.run(
-            protocol.wait(
-                "id-1", poll_interval=1e-9, max_poll_interval=1e-9, deadline=protocol.time.time() + 5
-            )
-        )
+    with pytest.raises(OleriaTimeoutError, match="last status: accepted.*503"):
+        wait(script, deadline=EPOCH + 15)
 
 
 @pytest.mark.parametrize("talk", [protocol.get, protocol.create])
@@ -265,16 +288,137 @@ def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
     assert script.sent == 1
 
 
-def test_a_429_is_a_pause_for_all_and_a_503_is_not() -> None:
+def test_a_429_closes_the_gate_and_a_503_does_not() -> None:
     script = Script(answer(429), answer(503), answer(200, ACCEPTED))
     script.run(protocol.get("id-1"))
 
-    assert [step.for_all for step in script.steps if isinstance(step, Sleep)] == [True, False]
+    assert [type(step) for step in script.steps] == [Request, CloseGate, Sleep, Request, Sleep, Request]
 
 
 def test_a_gate_that_opens_after_the_deadline_is_a_timeout() -> None:
     script = Script(turns=[60.0])
     with pytest.raises(OleriaTimeoutError, match="rate limit"):
-        script.run(protocol.get("id-1", deadline=protocol.time.time() + 30))
+        script.run(protocol.get("id-1", deadline=protocol.time.monotonic() + 30))
 
+    assert not script.steps
+
+
+@pytest.mark.parametrize("seconds", ["900", "86400"])
+def test_a_429_closes_the_gate_before_the_call_gives_up(seconds: str) -> None:
+    script = Script(answer(429, **{"Retry-After": seconds}))
+    with pytest.raises(OleriaRetriesExhaustedError, match="rate limit is reached"):
+        script.run(protocol.get("id-1"))
+
+    (closed,) = [step for step in script.steps if isinstance(step, CloseGate)]
+    assert closed.seconds >= float(seconds)
+
+
+@pytest.mark.parametrize("deadline", [None, EPOCH + 3600], ids=["no deadline", "an hour"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_that_has_the_time_waits_for_retry_after(status: int, deadline: float | None) -> None:
+    script = Script(answer(status, **{"Retry-After": "900"}), answer(200, COMPLETED))
+
+    assert wait(script, deadline=deadline).url == COMPLETED["url"]
+    assert 900 <= sum(script.pauses) <= 995
+    assert script.sent == 2
+
+
+def test_a_wait_without_the_time_for_retry_after_is_a_timeout_at_once() -> None:
+    script = Script(answer(429, **{"Retry-After": "900"}))
+    with pytest.raises(OleriaTimeoutError, match="rate limit is reached"):
+        wait(script, deadline=EPOCH + 600)
+
+    assert sum(script.pauses) <= 5
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 7200.0, 86400.0])
+def test_setting_the_wall_clock_changes_neither_pace_nor_deadline(jump: float) -> None:
+    script = Script(*[answer(200, ACCEPTED)] * 20)
+    clock = Clock(script)
+    times = iter([EPOCH])  # read once; afterwards it has jumped
+    flow = protocol.wait(
+        "id-1",
+        poll_interval=5,
+        max_poll_interval=60,
+        deadline=EPOCH + 60,
+        started_at=EPOCH - 10,
+        clock=clock,
+        wall_clock=lambda: next(times, EPOCH + jump),
+    )
+    with pytest.raises(OleriaTimeoutError, match="waited 70 s"):
+        script.run(flow)
+
+    assert sum(script.pauses) == pytest.approx(60)
+
+
+@pytest.mark.parametrize("failure", [answer(408), answer(500), answer(200, b"")])
+def test_a_get_that_fails_for_a_moment_is_repeated(failure: Response) -> None:
+    assert Script(failure, answer(200, ACCEPTED)).run(protocol.get("id-1")).download_id == "id-1"
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [(answer(408), OleriaUnavailableError), (answer(201, b""), OleriaResponseLostError)],
+)
+def test_a_post_is_not(failure: Response, kind: type[OleriaError]) -> None:
+    script = Script(failure)
+    with pytest.raises(kind):
+        script.run(protocol.create("risks"))
+    assert script.sent == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"status": "queued"}, "queued"),
+        ({"status": "COMPLETED"}, "COMPLETED"),
+        ({"status": "a\nb\x1b[31m"}, "a?b?[31m"),
+        ({}, DownloadStatus.ACCEPTED),
+        ({"status": None}, DownloadStatus.ACCEPTED),
+        ({"status": 7}, DownloadStatus.ACCEPTED),
+        ({"status": ""}, DownloadStatus.ACCEPTED),
+        ({"url": "https://s3.example/x"}, DownloadStatus.COMPLETED),
+        ({"url": "https://s3.example/x", "error": {"code": "string"}}, DownloadStatus.COMPLETED),
+        ({"error": {"code": "E42", "message": "too wide"}}, DownloadStatus.FAILED),
+    ],
+)
+@pytest.mark.parametrize("flow", [protocol.create, protocol.get])
+def test_an_id_is_kept_whatever_the_status(flow: Any, fields: dict[str, Any], status: str) -> None:
+    download = Script(answer(200, {"id": "id-1", **fields})).run(flow("id-1"))
+
+    assert (download.download_id, download.status) == ("id-1", status)
+    assert isinstance(download.status, DownloadStatus) is isinstance(status, DownloadStatus)
+
+
+def test_a_status_that_is_not_known_is_waited_on_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    others = [answer(200, {"id": "id-1", "status": status}) for status in ("queued", "running", "queued")]
+    done = wait(Script(answer(200, ACCEPTED), *others, answer(200, COMPLETED)))
+
+    assert done.status is DownloadStatus.COMPLETED
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "the status 'queued', which this version of the provider does not know" in warnings[0]
+
+
+def test_a_timeout_names_the_status_that_is_not_known() -> None:
+    script = Script(*[answer(200, {"id": "id-1", "status": "queued"})] * 10)
+    with pytest.raises(OleriaTimeoutError, match="last status: queued"):
+        wait(script, deadline=EPOCH + 12)
+
+
+def test_a_connection_that_reads_differently_each_time_is_read_with_delays_and_given_up() -> None:
+    script = Script(*[OleriaAuthError("invalid_client"), True] * 8)
+    with pytest.raises(OleriaRetriesExhaustedError, match="invalid_client .given up after 8"):
+        script.run(protocol.get("id-1"))
+
+    assert script.sent == 8
+    assert len(script.pauses) == 7
+    assert min(script.pauses) >= 0.75
+
+
+@pytest.mark.parametrize("download_id", ["", " ", "a b", "\ud800", "é", None, 7])
+def test_what_cannot_be_an_id_is_refused_before_it_is_sent(download_id: Any) -> None:
+    script = Script()
+    with pytest.raises(OleriaInputError, match="download_id"):
+        script.run(protocol.get(download_id))
     assert not script.steps

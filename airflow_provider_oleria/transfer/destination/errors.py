@@ -51,6 +51,7 @@ _TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}
 def store_error(path: ObjectStoragePath, error: Exception) -> OleriaInputError | OleriaDestinationError:
     """The error that names the destination, the cause and the Connection to look at."""
     cause = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+    cause = cause.rstrip(": .") or type(error).__name__
     text = f"destination {str(path)!r} cannot be written: {redacted(cause)}"
     if conn_id := urlsplit(str(path)).netloc.rpartition("@")[0]:
         text += f". Check the Airflow Connection {conn_id!r} and its rights"

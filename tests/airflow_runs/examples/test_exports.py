@@ -84,10 +84,10 @@ def test_activities_are_in_one_file_each(run_dag: RunDag, oleria_sandbox: Sandbo
     )
     assert on_the_hour in after["timestamp"].to_pylist()
     assert on_the_hour not in before["timestamp"].to_pylist()
-    everything = columns_of(DataContext.ACTIVITY_ANALYSIS, oleria_sandbox.settings.seed)["timestamp"]
+    everything: Any = columns_of(DataContext.ACTIVITY_ANALYSIS, oleria_sandbox.settings.seed)["timestamp"]
     wanted = [
         moment
-        for moment in everything.each(lambda moment: moment)(range(oleria_sandbox.settings.rows))
+        for moment in everything.values(range(oleria_sandbox.settings.rows))
         if timedelta(hours=-1) <= moment - on_the_hour < timedelta(hours=1)
     ]
     assert sorted(before["timestamp"].to_pylist() + after["timestamp"].to_pylist()) == sorted(wanted)
@@ -97,7 +97,7 @@ def _an_activity_on_the_hour(sandbox: Sandbox) -> datetime:
     """When; the sandbox then has it, under a seed that makes one."""
     for sandbox.settings.seed in itertools.count():
         column = columns_of(DataContext.ACTIVITY_ANALYSIS, sandbox.settings.seed)["timestamp"]
-        moments: Any = column.each(lambda moment: moment)(range(sandbox.settings.rows))
+        moments: Any = column.values(range(sandbox.settings.rows))
         for moment in moments:
             if (moment.minute, moment.second) == (0, 0):
                 return moment

@@ -1,0 +1,130 @@
+"""Selects the rows of a download, and writes them as CSV.
+
+Unsorted rows are streamed, any number of them; rows to sort are held in memory, up to :data:`MOST_SORTED`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import compress
+from operator import eq, ge, gt, itemgetter, le, lt, ne
+from typing import Any
+
+from airflow_provider_oleria.sandbox.columns import REFERENCE_MOMENT, Column, Value
+
+BATCH = 16_384
+"""Rows per piece of CSV."""
+
+MOST_SORTED = 1_000_000
+"""Rows that can be sorted."""
+
+_COMPARISONS = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def csv_of(columns: Mapping[str, Column], batches: Iterator[Sequence[int]]) -> Iterator[tuple[int, str]]:
+    """The CSV in pieces, each with the number of its rows. The first piece is the header, with 0 rows.
+
+    :param columns: the columns by name.
+    :param batches: the numbers of the rows.
+    """
+    yield 0, ",".join(columns) + "\r\n"
+    for rows in batches:
+        lines = map(",".join, zip(*(column.cells(rows) for column in columns.values()), strict=True))
+        yield len(rows), "\r\n".join(lines) + "\r\n"
+
+
+def select(
+    columns: Mapping[str, Column],
+    rows: range,
+    filter_by: Sequence[Mapping[str, Any]] = (),
+    sort_by: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[Sequence[int]]:
+    """The numbers of the selected rows in order, in batches.
+
+    :param columns: the columns by name.
+    :param rows: the numbers of all rows.
+    :param filter_by: filters, all of which must hold.
+    :param sort_by: sort orders, applied in turn. Rows that tie keep their order; empty values come last.
+    :raises ValueError: if there are more rows to sort than :data:`MOST_SORTED`.
+    """
+    tests = [(columns[item["field"]], passes(item)) for item in filter_by]
+    if not sort_by:
+        yield from _filtered(rows, tests)
+        return
+    chosen: list[int] = []
+    for batch in _filtered(rows, tests):
+        chosen += batch
+        if len(chosen) > MOST_SORTED:
+            raise ValueError(
+                f"the sandbox sorts {MOST_SORTED:,} rows at most: set fewer rows, or do not sort"
+            )
+    for item in reversed(sort_by):
+        chosen = _sorted(chosen, columns[item["field"]], descending=item["sortType"] == "desc")
+    for start in range(0, len(chosen), BATCH):
+        yield chosen[start : start + BATCH]
+
+
+def passes(item: Mapping[str, Any]) -> Callable[[Value], bool]:
+    """Return a function that decides whether a value passes a filter. ``None`` passes ``isNull`` alone.
+
+    :param item: the filter, valid.
+    :raises re.error: for a pattern that is no regular expression.
+    :raises OverflowError: for a duration that is too long.
+    """
+    filter_type = item["filterType"]
+    if filter_type == "isNull":
+        return lambda value: value is None
+    if filter_type == "isNotNull":
+        return lambda value: value is not None
+    test = _test(filter_type, [_operand(item["dataType"], filter_type, value) for value in item["values"]])
+    return lambda value: value is not None and test(value)
+
+
+def _test(filter_type: str, operands: list[Any]) -> Callable[[Any], bool]:
+    first = operands[0]
+    if compare := _COMPARISONS.get(filter_type):
+        return lambda value: bool(compare(value, first))
+    match filter_type:
+        case "in":
+            return lambda value: value in operands
+        case "notIn":
+            return lambda value: value not in operands
+        case "between":
+            return lambda value: bool(first <= value <= operands[1])
+        case "contains":
+            return lambda value: first in value
+        case "notContains":
+            return lambda value: first not in value
+        case "last":
+            since = REFERENCE_MOMENT - first
+            return lambda value: bool(since <= value)
+    pattern = re.compile(first)  # the remaining type is ``matches``
+    return lambda value: pattern.search(value) is not None
+
+
+def _operand(data_type: str, filter_type: str, value: Any) -> Any:
+    if filter_type == "last":
+        return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+    return datetime.fromisoformat(value).astimezone(UTC) if data_type == "timestamp" else value
+
+
+def _filtered(
+    rows: range, tests: Sequence[tuple[Column, Callable[[Value], bool]]]
+) -> Iterator[Sequence[int]]:
+    for start in range(0, len(rows), BATCH):
+        batch: Sequence[int] = rows[start : start + BATCH]
+        for column, test in tests:
+            batch = list(compress(batch, map(test, column.values(batch))))
+        if batch:
+            yield batch
+
+
+def _sorted(rows: list[int], column: Column, *, descending: bool) -> list[int]:
+    values = column.values(rows)
+    full: list[Any] = [pair for pair in zip(values, rows, strict=True) if pair[0] is not None]
+    full.sort(key=itemgetter(0), reverse=descending)  # stable in both directions
+    empty = [row for value, row in zip(values, rows, strict=True) if value is None]
+    return [row for _, row in full] + empty

@@ -1,0 +1,104 @@
+"""Which errors of a store a retry may change."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
+from airflow_provider_oleria.transfer.destination.errors import store_error
+
+PATH = ObjectStoragePath("memory://lake/out.csv")
+
+FATAL = [
+    "EPERM",
+    "ENOENT",
+    "EACCES",
+    "EEXIST",
+    "ENOTDIR",
+    "EISDIR",
+    "EINVAL",
+    "EROFS",
+    "ENAMETOOLONG",
+    "ELOOP",
+]
+TRANSIENT = [
+    "ENOSPC",
+    "EDQUOT",
+    "EIO",
+    "ETIMEDOUT",
+    "ESTALE",
+    "EBUSY",
+    "ECONNRESET",
+    "EAGAIN",
+    "ENOLCK",
+    "EMFILE",
+]
+
+
+class HttpError(Exception):
+    """As gcsfs and azure.core have one."""
+
+    def __init__(self, text: str, **status: object) -> None:
+        super().__init__(text)
+        vars(self).update(status)
+
+
+def of_errno(name: str) -> OSError:
+    number = getattr(errno, name)
+    return OSError(number, os.strerror(number))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(of_errno(name) for name in FATAL),
+        FileNotFoundError("the bucket does not exist"),
+        PermissionError(),
+        KeyError("private_key"),
+        HttpError("no such container", status_code=404),
+        HttpError("forbidden", code=403),
+    ],
+    ids=repr,
+)
+def test_a_retry_does_not_help(error: Exception) -> None:
+    assert isinstance(store_error(PATH, error), OleriaInputError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(of_errno(name) for name in TRANSIENT),
+        TimeoutError(),
+        ConnectionResetError("reset"),
+        HttpError("unavailable", status_code=503),
+        HttpError("too many", code=429),
+        HttpError("broken", code="InternalError"),
+    ],
+    ids=repr,
+)
+def test_a_retry_may_help(error: Exception) -> None:
+    assert isinstance(store_error(PATH, error), OleriaDestinationError)
+
+
+def test_the_errno_decides_not_the_class() -> None:
+    """A full disk that some filesystem reports with a class of its own."""
+    full = PermissionError()
+    full.errno = errno.ENOSPC
+    assert isinstance(store_error(PATH, full), OleriaDestinationError)
+
+
+def test_the_text_names_destination_cause_and_connection() -> None:
+    path = ObjectStoragePath("s3://store_id@lake/out.csv")
+    text = str(store_error(path, HttpError("", status_code=403)))
+
+    assert "'s3://store_id@lake/out.csv' cannot be written: HttpError." in text
+    assert "Check the Airflow Connection 'store_id'" in text
+
+
+def test_a_signature_in_an_error_of_another_library_is_not_repeated() -> None:
+    error = HttpError("403 for https://account.blob.example/c?sig=c2VjcmV0&se=2026", status_code=403)
+    assert "c2VjcmV0" not in str(store_error(PATH, error))
