@@ -1,23 +1,29 @@
 # Everything a clone needs sets itself up: `make test`, `make demo`.
 
-# The oldest supported Python that is there serves both Airflow 3 and 2.11 (which ends at Python 3.12).
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+# One that runs every supported Airflow, where there is one: Airflow 2.11 ends at Python 3.12.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
+
+# uv verifies TLS with its own certificates unless told to use the machine's, as pip does.
+export UV_SYSTEM_CERTS := 1
 
 VENV := .venv
-UNITS := unit-2.11 unit-3.0 unit-3.1 unit-3.2
+VENV_2.11 := .venv-airflow-2.11
+VENV_DEMO := .venv-demo
 VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
+VENV_NOX := .venv-nox
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit $(UNITS) test-matrix docs test-system test-system-short test-ui bench bench-transfer clean
+.PHONY: help demo test lint types unit unit-2.11 test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-demo: $(VENV)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
-	$(VENV)/bin/python demo/run.py
+demo: $(VENV_DEMO)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
+	$(VENV_DEMO)/bin/python demo/run.py
 
 test: lint types unit unit-2.11 ## Lint, types, and the tests on the newest Airflow 3 and on 2.11
 
@@ -31,12 +37,23 @@ types: $(VENV)/.ready ## mypy, strict
 unit: $(VENV)/.ready ## The tests on the newest Airflow 3
 	$(VENV)/bin/pytest $(PARALLEL)
 
-unit-2.11: ## The tests on Airflow 2.11
+unit-2.11: $(VENV_2.11)/.ready ## The tests on Airflow 2.11.0, with its constraints
+	$(VENV_2.11)/bin/pytest $(PARALLEL)
 
-$(UNITS): unit-%: .venv-airflow-%/.ready
-	.venv-airflow-$*/bin/pytest $(PARALLEL)
+test-matrix: $(VENV_NOX)/.ready ## The tests on every supported Airflow and Python; the table in docs/versions.md
+	$(VENV_NOX)/bin/nox --sessions tests report
 
-test-matrix: $(UNITS) ## The tests on all older Airflows: 2.11, 3.0, 3.1 and 3.2
+test-lowest: $(VENV_NOX)/.ready ## The tests with the oldest version of everything that pyproject.toml admits
+	$(VENV_NOX)/bin/nox --sessions tests --tags lowest
+
+dist: $(VENV_NOX)/.ready ## Wheel and source distribution in dist/, checked
+	rm -rf dist
+	$(VENV_NOX)/bin/uv build --quiet --python $(PYTHON)
+	$(VENV_NOX)/bin/twine check --strict dist/*
+	$(VENV_NOX)/bin/python .ci/check_dist.py
+
+test-dist: dist ## The wheel, alone in new environments at both ends of the matrix, runs the demo
+	$(VENV_NOX)/bin/nox --sessions wheel
 
 docs: $(VENV_DOCS)/.ready ## The documentation, in site/index.html
 	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/python -m mkdocs build --strict # -m: it imports the package from here, without Airflow
@@ -56,40 +73,47 @@ bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 
-# $(call make-venv,DEPENDENCY GROUP,WHAT ELSE TO INSTALL)
+define NO_PYTHON
+
+No Python 3.11 or newer is on the PATH. Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one:
+make PYTHON=/path/to/python3.12 …
+endef
+
+# $(call make-venv,WHAT TO INSTALL)
 define make-venv
+	$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python --group $(1) $(2)
+	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python $(1)
 	touch $@
 endef
 
-NEWEST := --editable . 'apache-airflow>=3.3'
-
-# Each older Airflow with the libraries of its own days, those of its last release: later ones break it.
-WITH_2.11 := --exclude-newer 2026-03-15
-WITH_3.0 := --exclude-newer 2025-08-30
-WITH_3.1 := --exclude-newer 2026-03-12
-WITH_3.2 := --exclude-newer 2026-05-30
-
-# What the package itself needs is younger than 3.0, which alone shows no form (its own image has the FAB provider).
-WITH_3.0 += --exclude-newer-package apache-airflow-providers-common-compat=2026-01-18 apache-airflow-providers-fab
+EXTRAS := --editable '.[parquet,zstd,s3,openlineage]'
+NEWEST := $(EXTRAS) 'apache-airflow>=3.3'
 
 $(VENV)/.ready: pyproject.toml
-	$(call make-venv,dev,$(NEWEST))
+	$(call make-venv,--group dev $(NEWEST))
 
-.PRECIOUS: .venv-airflow-%/.ready
-.venv-airflow-%/.ready: pyproject.toml
-	$(call make-venv,test,--editable . 'apache-airflow==$*.*' $(WITH_$*))
+$(VENV_2.11)/.ready: pyproject.toml tests/constraints/airflow-2.11.0.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
+		{ echo "Airflow 2.11 needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.12 unit-2.11"; exit 1; }
+	$(call make-venv,--group test $(EXTRAS) --constraints tests/constraints/airflow-2.11.0.txt 'apache-airflow==2.11.0')
+
+$(VENV_DEMO)/.ready: pyproject.toml
+	$(call make-venv,--editable . 'apache-airflow>=3.3')
 
 $(VENV_SYSTEM)/.ready: pyproject.toml
-	$(call make-venv,system,$(NEWEST))
+	$(call make-venv,--group system $(NEWEST))
 
 $(VENV_BENCH)/.ready: pyproject.toml
-	$(call make-venv,bench,$(NEWEST))
+	$(call make-venv,--group bench $(NEWEST))
 
 $(VENV_DOCS)/.ready: pyproject.toml
-	$(call make-venv,docs)
+	$(call make-venv,--group docs)
+
+$(VENV_NOX)/.ready: pyproject.toml
+	$(call make-venv,--group nox)
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-airflow-* $(VENV_SYSTEM) $(VENV_DOCS) $(VENV_BENCH) site .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .nox dist site .demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,138 @@
+"""The tests on every supported Airflow: `make test-matrix`; what they run on is the first table of docs/versions.md.
+
+Which Pythons are used depends on which are there; nox skips the others.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+
+CLONE = Path(__file__).parent
+CONSTRAINTS = CLONE / "tests" / "constraints"
+RESULTS = CONSTRAINTS / "results.json"
+VERSIONS = CLONE / "docs" / "versions.md"
+EXTRAS = ".[parquet,zstd,s3,openlineage]"
+PATHS = ["tests/unit", "tests/hook", "tests/transfer"]
+
+# Airflow 2.11 does not work with universal-pathlib 0.3, which its constraints exclude and its metadata do not.
+LOWEST = ["--resolution", "lowest-direct", "universal-pathlib<0.3"]
+
+CONSTRAINED = ["2.11.0", "2.11.2", "3.0.6", "3.1.6", "3.2.1", "3.3.1"]
+NEWEST = {
+    "3.1.8": ["3.11", "3.12", "3.13"],
+    "3.2.2": ["3.11", "3.12", "3.13", "3.14"],
+    "3.3.2": ["3.11", "3.12", "3.13", "3.14"],
+}
+
+
+def row(python: str, airflow: str, libraries: str, *tags: str) -> object:
+    return nox.param(python, airflow, libraries, id=f"{airflow}-{libraries}", tags=tags)
+
+
+ROWS = [
+    row("3.12", "2.11.0", "constraints", "ends"),
+    *(row("3.12", airflow, "constraints") for airflow in CONSTRAINED[1:]),
+    *(row(python, airflow, "newest") for airflow, pythons in NEWEST.items() for python in pythons),
+    row("3.12", "2.11.0", "lowest", "lowest"),
+    row("3.13", "3", "pre-releases", "pre"),
+]
+
+
+def libraries_of(airflow: str, libraries: str) -> list[str]:
+    """What to install beside the package, as arguments of ``uv pip install``."""
+    match libraries:
+        case "constraints":
+            return [
+                f"apache-airflow=={airflow}",
+                "--constraints",
+                str(CONSTRAINTS / f"airflow-{airflow}.txt"),
+            ]
+        case "lowest":
+            return [f"apache-airflow=={airflow}", *LOWEST]
+        case "pre-releases":
+            return [f"apache-airflow>={airflow}", "--prerelease", "allow"]
+        case _:
+            return [f"apache-airflow=={airflow}"]
+
+
+@nox.session
+@nox.parametrize("python,airflow,libraries", ROWS)
+def tests(session: nox.Session, airflow: str, libraries: str) -> None:
+    """The tests; with other paths than the usual ones after ``--``, nothing is recorded."""
+    report = Path(session.create_tmp()) / "results.xml"
+    session.install("--group", "test", "--editable", EXTRAS, *libraries_of(airflow, libraries))
+    session.run("airflow", "providers", "triggers", silent=True)
+    session.run(
+        "pytest",
+        "--numprocesses=2",
+        f"--junitxml={report}",
+        *(session.posargs or PATHS),
+        success_codes=[0, 1],
+    )
+    suite = ElementTree.parse(report).getroot().find("testsuite").attrib  # noqa: S314  # pytest wrote it
+    failed = int(suite["failures"]) + int(suite["errors"])
+    if not session.posargs:
+        record(
+            f"{airflow} {libraries} {session.python}",
+            int(suite["tests"]) - int(suite["skipped"]) - failed,
+            failed,
+        )
+    if failed and libraries != "pre-releases":
+        session.error(f"{failed} tests failed")
+
+
+@nox.session
+@nox.parametrize("python,airflow,libraries", [ROWS[0], row("3.13", "3.3.2", "newest")])
+def wheel(session: nox.Session, airflow: str, libraries: str) -> None:
+    """The wheel in dist/, alone in a new environment, runs the demo."""
+    (file,) = (CLONE / "dist").glob("*.whl")
+    session.install(str(file), *libraries_of(airflow, libraries))
+    session.run("airflow", "providers", "get", "airflow-provider-oleria")
+    session.run("python", "demo/run.py")
+
+
+@nox.session(python="3.12")
+@nox.parametrize("extra", ["s3", "gcs", "azure", "sftp", "openlineage", "parquet", "zstd", "all"])
+def extras(session: nox.Session, extra: str) -> None:
+    """Each extra can be installed under the constraints of both ends."""
+    for airflow in (CONSTRAINED[0], CONSTRAINED[-1]):
+        session.install(f".[{extra}]", *libraries_of(airflow, "constraints"), "--dry-run")
+
+
+@nox.session(python=False)
+def report(session: nox.Session) -> None:
+    """Write the results into docs/versions.md."""
+    begin, end = "<!-- results -->\n", "<!-- end of results -->"
+    before, _, rest = VERSIONS.read_text().partition(begin)
+    after = rest.partition(end)[2]
+    VERSIONS.write_text(f"{before}{begin}{table()}{end}{after}")
+
+
+def record(name: str, passed: int, failed: int) -> None:
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[name] = {"passed": passed, "failed": failed, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def table() -> str:
+    lines = [
+        "| Airflow | libraries | Python | passed | failed | |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    results = json.loads(RESULTS.read_text())
+    for name in sorted(
+        results, key=lambda name: (name.split()[1], [int(part) for part in name.split()[0].split(".")])
+    ):
+        airflow, libraries, python = name.split()
+        result = results[name]
+        lines.append(
+            f"| {airflow} | {libraries} | {python} | {result['passed']} | {result['failed']} | {result['date']} |"
+        )
+    return "\n".join(lines) + "\n"
