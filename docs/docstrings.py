@@ -49,7 +49,7 @@ def _add_parameters(own: griffe.Parameters, inherited: griffe.Parameters) -> Non
 
 
 def _value(pkg: griffe.Module, default: Any) -> Any:
-    """What stands behind the name of a constant of this package."""
+    """The value of a constant of this package, given its name."""
     path = getattr(default, "canonical_path", "")
     if path.startswith(f"{pkg.name}."):
         with suppress(KeyError):

@@ -1,7 +1,7 @@
 """Every night: the whole access inventory, one compressed CSV per data context.
 
-One task is mapped over all data contexts that Oleria lists under *Access Inventory*; one that comes with a later
-version of this package is exported too. Each stands or fails for itself, and the run fails if one is missing.
+One task is mapped over all data contexts that Oleria lists under *Access Inventory*, including those that a later
+version of this package adds. Each export succeeds or fails on its own. The run fails if one is missing.
 
 Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
 ``s3://aws_default@lake/oleria``).
@@ -12,12 +12,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, TriggerRule, dag, task
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
+try:
+    from airflow.sdk import dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+
 INVENTORY = [context for context in DataContext if context.group == "Access Inventory"]
+
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
 
 
 @dag(
@@ -32,22 +38,23 @@ def oleria_access_inventory() -> None:
     export = OleriaDownloadOperator.partial(
         task_id="export",
         destination=(
-            "{{ var.value.oleria_export_root }}/access-inventory/ds={{ data_interval_end | ds }}"
-            "/{{ task.data_context }}.csv.gz"
+            "{{ var.value.oleria_export_root }}/access-inventory/ds="
+            + DAY
+            + "/{{ task.data_context }}.csv.gz"
         ),
         deferrable=True,
-        # Rate limits are per tenant: a few at a time are as fast as all at once.
+        # Rate limits are per tenant: four exports at a time are as fast as all at once.
         max_active_tis_per_dagrun=4,
         map_index_template="{{ task.data_context }}",
     ).expand(data_context=INVENTORY)
 
-    # The last task decides about the run, and this one runs whatever became of the exports: so it has to fail itself.
-    @task(trigger_rule=TriggerRule.ALL_DONE, retries=0)
+    # Leaf tasks decide the state of the run. This one runs even if exports fail, so it has to fail itself.
+    @task(trigger_rule="all_done", retries=0)
     def complete(exports: list[dict[str, Any]]) -> dict[str, int]:
-        """How many rows each data context has; fails if one was not exported."""
+        """Return the number of rows of each data context; fail if one was not exported."""
         rows = {export["data_context"]: export["row_count"] for export in exports}
         if missing := [str(context) for context in INVENTORY if context not in rows]:
-            raise AirflowFailException(f"not exported: {', '.join(missing)}")
+            raise RuntimeError(f"not exported: {', '.join(missing)}")
         return rows
 
     complete(export.output)

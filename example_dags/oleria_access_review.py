@@ -1,12 +1,11 @@
-"""Every morning: who has gained, lost or changed access since the last snapshot, as a page to look at.
+"""Every morning: who has gained, lost or changed access since the last snapshot, as an HTML page.
 
-The day's accounts are saved as a snapshot and compared with the newest earlier one, so that a missed day is no gap.
-``access-review/reports/<day>.html`` stands for itself (no script, nothing loaded from elsewhere), ``<day>.csv`` beside
+The accounts of the day are saved as a snapshot and compared with the newest earlier one, so a missed day leaves no gap.
+``access-review/reports/<day>.html`` is self-contained (no script, nothing loaded from elsewhere); ``<day>.csv`` beside
 it has every row.
 
 On the first day there is nothing to compare with, and ``report`` is skipped. An export with fewer rows than
-``MIN_ROWS`` fails ``snapshot`` and is not kept: a broken export must not tell an auditor that everybody has lost their
-access.
+``MIN_ROWS`` fails ``snapshot`` and is not kept: a broken export must not look as if everyone had lost their access.
 
 Needs the Connection ``oleria_default``, the Variable ``oleria_export_root`` (such as ``s3://aws_default@lake/oleria``),
 ``access_review.html.jinja`` beside this file, and ``pip install duckdb 'airflow-provider-oleria[parquet]'``.
@@ -19,18 +18,25 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, ObjectStoragePath, dag, task
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
+try:
+    from airflow.sdk import ObjectStoragePath, dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+    from airflow.io.path import ObjectStoragePath
+
 FILE = "accounts.parquet"
 
-# Set it to somewhat less than you expect.
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+
+# Set it a little below the number of accounts you expect.
 MIN_ROWS = 100
 
-# Columns and roles are the sandbox's: take yours from the header of an export of your own tenant. A row must be one
-# account in one application; compare more than the role by adding columns to the last condition.
+# Columns and roles are the sandbox's: take yours from the header of an export of your tenant. Each row must be one
+# account in one application. To compare more than the role, add columns to the last condition.
 COLUMNS = [
     *("accountId", "accountName", "email", "department"),
     *("application", "applicationInstance", "applicationRole"),
@@ -62,13 +68,10 @@ COMPARE = """
 )
 def oleria_access_review() -> None:
     root = "{{ var.value.oleria_export_root }}/access-review"
-    # The day of the run on Airflow 2 and 3 alike; ds is the day before it on 2.
-    day = "{{ data_interval_end | ds }}"
-
     snapshot = OleriaDownloadOperator(
         task_id="snapshot",
         data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
-        destination=f"{root}/snapshots/ds={day}/{FILE}",
+        destination=f"{root}/snapshots/ds={DAY}/{FILE}",
         min_rows=MIN_ROWS,
         required_columns=COLUMNS,
         deferrable=True,
@@ -76,13 +79,15 @@ def oleria_access_review() -> None:
 
     @task
     def report(accounts: int, root: str, day: str) -> dict[str, Any]:
-        """Compare and write; returns how many accounts gained, lost and changed access, and where the page is."""
+        """Write the reports; return how many accounts gained, lost and changed access, and the path of the page."""
         import pyarrow.csv
 
         snapshots, reports = ObjectStoragePath(root, "snapshots"), ObjectStoragePath(root, "reports")
         folders = (file.parent.name for file in snapshots.glob(f"ds=*/{FILE}"))
         earlier = max((folder for folder in folders if folder < f"ds={day}"), default=None)
         if earlier is None:
+            from airflow.exceptions import AirflowSkipException
+
             raise AirflowSkipException(f"{day} is the first snapshot: there is nothing to compare with yet")
         changes = compare(snapshots / f"ds={day}" / FILE, snapshots / earlier / FILE)
         reports.mkdir(parents=True, exist_ok=True)
@@ -93,11 +98,11 @@ def oleria_access_review() -> None:
         page.write_text(as_page(rows, accounts, day, earlier.removeprefix("ds=")), encoding="utf-8")
         return {"page": str(page), **Counter(row["change"] for row in rows)}
 
-    report(snapshot.output["row_count"], root, day)
+    report(snapshot.output["row_count"], root, DAY)
 
 
 def compare(today: ObjectStoragePath, earlier: ObjectStoragePath) -> Any:
-    """Who has gained, lost or changed access, as a table."""
+    """Return who has gained, lost or changed access, as a table."""
     import duckdb
     import pyarrow.parquet
 
@@ -109,7 +114,7 @@ def compare(today: ObjectStoragePath, earlier: ObjectStoragePath) -> Any:
 
 
 def as_page(changes: list[dict[str, Any]], accounts: int, day: str, earlier: str) -> str:
-    """The page. Whatever stands in the export is escaped."""
+    """Render the page; values of the export are escaped."""
     from jinja2 import Environment, FileSystemLoader
 
     applications: dict[str, Counter[str]] = defaultdict(Counter)

@@ -1,7 +1,7 @@
-"""Every night: who has access to what, as one CSV per data context, in a folder per date.
+"""Every night: who has access to what, as one CSV per data context, in a folder per day.
 
-Needs the Connection ``oleria_default``. The files go to the Airflow Variable ``oleria_export_root``
-(or the environment's ``AIRFLOW_VAR_OLERIA_EXPORT_ROOT``), such as ``s3://aws_default@lake/oleria``.
+Needs the Connection ``oleria_default``. The files go to the folder in the Variable ``oleria_export_root``, such as
+``s3://aws_default@lake/oleria``, or, without it, to ``~/oleria-exports`` on the worker.
 """
 
 from __future__ import annotations
@@ -11,14 +11,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
+try:
+    from airflow.sdk import ObjectStoragePath, dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+    from airflow.io.path import ObjectStoragePath
+
 DEFAULT_ROOT = f"file://{Path.home()}/oleria-exports"
-FOLDER = f"{{{{ var.value.get('oleria_export_root', '{DEFAULT_ROOT}') }}}}/ds={{{{ ds }}}}"
+
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+
+FOLDER = f"{{{{ var.value.get('oleria_export_root', '{DEFAULT_ROOT}') }}}}/ds={DAY}"
 
 
 @dag(
@@ -46,7 +54,7 @@ def oleria_nightly_export() -> None:
 
     @task
     def write_manifest(exports: list[dict[str, Any]], folder: str) -> int:
-        """List what was exported next to it, for whoever loads the files; the rows in all are the task's result."""
+        """Write a list of the files beside them, for the job that loads them; return the number of rows in all."""
         manifest = [
             {key: export[key] for key in ("data_context", "path", "row_count", "size_bytes", "sha256")}
             for export in exports

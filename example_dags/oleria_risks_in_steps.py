@@ -1,9 +1,9 @@
 """Every morning: open risks, in steps: start the export, wait for it, save it.
 
-:class:`OleriaDownloadOperator` alone does all three. In steps, other tasks can run meanwhile, and the wait shows in the
-grid by itself; ``reschedule`` holds no worker slot and needs no triggerer.
+:class:`OleriaDownloadOperator` alone does all three. In steps, other tasks can run during the wait, and the wait is a
+task of its own in the grid; ``reschedule`` holds no worker slot and needs no triggerer.
 
-When the export itself has failed, clear ``create`` and what follows it: ``wait`` alone would ask for the same export.
+If the export has failed, clear ``create`` and its downstream tasks: ``wait`` alone would poll the same export.
 
 Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
 ``s3://aws_default@lake/oleria``).
@@ -13,12 +13,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import dag
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.filters import Filter, Sort
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from airflow_provider_oleria.sensors.oleria import OleriaDownloadSensor
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
 
 
 @dag(
@@ -33,7 +39,7 @@ def oleria_risks_in_steps() -> None:
     create = OleriaDownloadOperator(
         task_id="create",
         data_context=DataContext.RISKS_V2,
-        # Fields and values are the sandbox's: take yours from an export of your own tenant.
+        # Fields and values are the sandbox's: take yours from an export of your tenant.
         filter_by=[
             Filter.enum("status").eq("Open"),
             Filter.enum("severity").in_("Critical", "High"),
@@ -51,7 +57,7 @@ def oleria_risks_in_steps() -> None:
     save = OleriaSaveDownloadOperator(
         task_id="save",
         download_id=create.output["download_id"],
-        destination="{{ var.value.oleria_export_root }}/risks/ds={{ data_interval_end | ds }}/open.csv",
+        destination="{{ var.value.oleria_export_root }}/risks/ds=" + DAY + "/open.csv",
     )
     create >> wait >> save
 

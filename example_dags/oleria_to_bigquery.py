@@ -1,10 +1,10 @@
-"""Every night: a day's partition of a table in BigQuery, by way of GCS.
+"""Every night: a day's partition of a table in BigQuery, through GCS.
 
-Parquet in a bucket, loaded over the partition of that day: BigQuery replaces it whole or not at all, and a retry
+Parquet in a bucket is loaded over the partition of that day. BigQuery replaces the partition atomically; a retry
 replaces it again.
 
 Needs the Connections ``oleria_default`` and ``google_cloud_default``, the Variables ``oleria_bucket`` (the bucket's
-name) and ``oleria_bigquery_table`` (``project.dataset.application_accounts``; made by the first run, partitioned by
+name) and ``oleria_bigquery_table`` (``project.dataset.application_accounts``; created by the first run, partitioned by
 the day of loading), and
 ``pip install apache-airflow-providers-google gcsfs 'airflow-provider-oleria[parquet]'``.
 Without the Google provider this file has no DAG.
@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import dag
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
 
 try:
     from airflow.providers.google.cloud.transfers.gcs_to_bigquery import GCSToBigQueryOperator
@@ -25,6 +28,9 @@ except ImportError:
     GOOGLE = False
 else:
     GOOGLE = True
+
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
 
 
 @dag(
@@ -36,16 +42,16 @@ else:
     tags=["oleria", "bigquery"],
 )
 def oleria_to_bigquery() -> None:
-    file = "oleria/application_accounts/ds={{ data_interval_end | ds }}/part-0.parquet"
+    file = f"oleria/application_accounts/ds={DAY}/part-0.parquet"
     export = OleriaDownloadOperator(
         task_id="export",
         data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
         destination=f"gs://google_cloud_default@{{{{ var.value.oleria_bucket }}}}/{file}",
-        # The sandbox's columns: take yours from the header of an export of your own tenant.
+        # The sandbox's columns: take yours from the header of an export of your tenant. Others are strings, such as
+        # dormantDays: where Oleria does not know the last activity, it shows a threshold like "30+".
         column_types={
             "createdAt": "timestamp",
             "lastUsedAt": "timestamp",
-            "dormantDays": "int32",
             "mfaEnabled": "bool",
         },
         min_rows=1,
@@ -56,7 +62,7 @@ def oleria_to_bigquery() -> None:
         bucket="{{ var.value.oleria_bucket }}",
         source_objects=[file],
         destination_project_dataset_table=(
-            "{{ var.value.oleria_bigquery_table }}${{ data_interval_end | ds_nodash }}"
+            "{{ var.value.oleria_bigquery_table }}$" + DAY.replace("| ds", "| ds_nodash")
         ),
         time_partitioning={"type": "DAY"},
         source_format="PARQUET",

@@ -1,7 +1,7 @@
 """Every night: who has an account in which application, as a typed table in PostgreSQL for BI.
 
-The export is copied into a staging table, and from there into the table that people read, in one transaction: they see
-last night's rows until this night's are all there. A retry starts over with an empty staging table.
+The export is copied into a staging table. One transaction then replaces the rows of the table that people read: they
+see either last night's rows or this night's. A retry starts again with an empty staging table.
 
 Needs the Connections ``oleria_default`` and ``postgres_default``, the Variable ``oleria_export_root`` (such as
 ``s3://aws_default@lake/oleria``: the tasks may run on different machines), and
@@ -14,16 +14,20 @@ import shutil
 from datetime import datetime, timedelta
 from tempfile import NamedTemporaryFile
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath, dag, task
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
+
+try:
+    from airflow.sdk import ObjectStoragePath, dag, task
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag, task
+    from airflow.io.path import ObjectStoragePath
 
 TABLE = "application_accounts"
 STAGING = f"{TABLE}_staging"
 
-# The export's columns, in order, and what becomes of them. These are the sandbox's: take yours from the header of an
-# export of your own tenant.
+# The columns of the export, in order, and of the table. These are the sandbox's: take yours from the header of an
+# export of your tenant.
 COLUMNS = {
     "accountId": "account_id text primary key",
     "accountName": "account_name text",
@@ -35,9 +39,15 @@ COLUMNS = {
     "applicationRole": "application_role text",
     "createdAt": "created_at timestamptz",
     "lastUsedAt": "last_used_at timestamptz",
-    "dormantDays": "dormant_days integer",
+    "dormantDays": "dormant_days_text text",  # "12", or "30+" where Oleria does not know the last activity
     "mfaEnabled": "mfa_enabled boolean",
 }
+NAMES = ", ".join(column.split()[0] for column in COLUMNS.values())
+
+# PostgreSQL computes the number from the text: 30 for "30+".
+DORMANT_DAYS = (
+    "dormant_days integer generated always as (substring(dormant_days_text, '[0-9]+')::integer) stored"
+)
 
 
 @dag(
@@ -54,7 +64,7 @@ def oleria_to_postgres() -> None:
         task_id="export",
         data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
         destination="{{ var.value.oleria_export_root }}/bi/application_accounts.csv",
-        # COPY goes by position, so a column more or less has to stop here.
+        # COPY reads columns by position: another order or number of columns must fail here.
         exact_columns=list(COLUMNS),
         min_rows=1,
         deferrable=True,
@@ -62,13 +72,13 @@ def oleria_to_postgres() -> None:
 
     @task
     def load(path: str) -> int:
-        """Replace the table's rows; returns how many there are now."""
+        """Replace the rows of the table; return their number."""
         from airflow.providers.postgres.hooks.postgres import PostgresHook
 
         postgres = PostgresHook("postgres_default")
         postgres.run(
             [
-                f"create table if not exists {TABLE} ({', '.join(COLUMNS.values())})",
+                f"create table if not exists {TABLE} ({', '.join(COLUMNS.values())}, {DORMANT_DAYS})",
                 f"drop table if exists {STAGING}",
                 f"create table {STAGING} (like {TABLE} including all)",
             ]
@@ -78,11 +88,11 @@ def oleria_to_postgres() -> None:
                 shutil.copyfileobj(remote, local)
             local.flush()
             postgres.copy_expert(f"copy {STAGING} from stdin with (format csv, header)", local.name)
-        # One transaction. Replacing rows rather than renaming tables keeps grants and views, and waits for no reader.
+        # One transaction. Replacing rows, instead of renaming tables, keeps grants and views and waits for no reader.
         postgres.run(
             [
                 f"delete from {TABLE}",
-                f"insert into {TABLE} select * from {STAGING}",
+                f"insert into {TABLE} ({NAMES}) select {NAMES} from {STAGING}",
                 f"drop table {STAGING}",
             ]
         )

@@ -1,7 +1,7 @@
 """Every night: typed Parquet in S3, a partition per day, as Athena, Glue, Spark, Trino and DuckDB read it.
 
-``s3://<bucket>/oleria/<data context>/ds=2026-11-25/part-0.parquet``: clearing a task replaces that day's file and
-nothing else.
+The file is ``s3://<bucket>/oleria/<data context>/ds=2026-11-25/part-0.parquet``. Clearing a task replaces the file of
+that day only.
 
 Needs the Connections ``oleria_default`` and ``aws_default``, the Variable ``oleria_bucket`` (the bucket's name), and
 ``pip install 'airflow-provider-oleria[parquet]' 'apache-airflow-providers-amazon[s3fs]'``.
@@ -11,20 +11,25 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import dag
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
-# Column names are the sandbox's: take yours from the header of an export of your own tenant. A column that is not
-# named here is a string.
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+
+# Column names are the sandbox's: take yours from the header of an export of your tenant. Other columns are strings,
+# such as dormantDays: where Oleria does not know the last activity, it shows a threshold like "30+".
 TABLES = [
     {
         "data_context": DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
         "column_types": {
             "createdAt": "timestamp",
             "lastUsedAt": "timestamp",
-            "dormantDays": "int32",
             "mfaEnabled": "bool",
         },
     },
@@ -46,10 +51,9 @@ TABLES = [
 def oleria_to_s3_parquet() -> None:
     OleriaDownloadOperator.partial(
         task_id="export",
-        # data_interval_end is the day of the run on Airflow 2 and 3 alike; ds is the day before it on 2.
         destination=(
             "s3://aws_default@{{ var.value.oleria_bucket }}/oleria/{{ task.data_context }}"
-            "/ds={{ data_interval_end | ds }}/part-0.parquet"
+            f"/ds={DAY}/part-0.parquet"
         ),
         min_rows=1,
         deferrable=True,

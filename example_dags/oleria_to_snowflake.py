@@ -1,7 +1,7 @@
-"""Every night: a table in Snowflake, by way of S3.
+"""Every night: a table in Snowflake, through S3.
 
-Parquet in a bucket that an external stage of Snowflake's looks at; from there into a staging table, whose rows then
-replace those of the table that people read, in one statement.
+Parquet in a bucket is read by an external stage of Snowflake and copied into a staging table. One statement then
+replaces the rows of the table that people read.
 
 Needs the Connections ``oleria_default``, ``aws_default`` and ``snowflake_default``, the Variable ``oleria_bucket`` (the
 bucket's name), in Snowflake the table ``APPLICATION_ACCOUNTS`` and the stage ``OLERIA`` on ``s3://<bucket>/oleria/``,
@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from airflow.providers.common.compat.sdk import dag
-
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
 
 try:
     from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
@@ -32,6 +35,9 @@ else:
 TABLE = "APPLICATION_ACCOUNTS"
 STAGING = f"{TABLE}_STAGING"
 
+# The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
+DAY = "{{ (dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+
 
 @dag(
     schedule="0 2 * * *",
@@ -43,16 +49,16 @@ STAGING = f"{TABLE}_STAGING"
     tags=["oleria", "snowflake"],
 )
 def oleria_to_snowflake() -> None:
-    folder = f"{TABLE}/ds={{{{ data_interval_end | ds }}}}"
+    folder = f"{TABLE}/ds={DAY}"
     export = OleriaDownloadOperator(
         task_id="export",
         data_context=DataContext.ACCESS_INVENTORY_APPLICATION_ACCOUNTS,
         destination=f"s3://aws_default@{{{{ var.value.oleria_bucket }}}}/oleria/{folder}/part-0.parquet",
-        # The sandbox's columns: take yours from the header of an export of your own tenant.
+        # The sandbox's columns: take yours from the header of an export of your tenant. Others are strings, such as
+        # dormantDays: where Oleria does not know the last activity, it shows a threshold like "30+".
         column_types={
             "createdAt": "timestamp",
             "lastUsedAt": "timestamp",
-            "dormantDays": "int32",
             "mfaEnabled": "bool",
         },
         min_rows=1,

@@ -35,9 +35,11 @@ XCOMS = "select task_id, map_index, key, value from xcom where dag_id = ? and ru
 
 
 class RunDag(Protocol):
-    """Run a DAG, now or as if it were then."""
+    """Run a DAG, now or at a logical date; on Airflow 3 also without one, created at ``run_after``."""
 
-    def __call__(self, dag: DAG, logical_date: datetime | None = None) -> Run: ...
+    def __call__(
+        self, dag: DAG, logical_date: datetime | None = None, *, run_after: datetime | None = None
+    ) -> Run: ...
 
 
 @dataclass
@@ -115,8 +117,10 @@ def observed(
 def run_dag(observed: Callable[[str, Callable[[], str]], Run]) -> RunDag:
     """Run a DAG with ``dag.test()``, which runs deferred tasks too."""
 
-    def run(dag: DAG, logical_date: datetime | None = None) -> Run:
+    def run(dag: DAG, logical_date: datetime | None = None, *, run_after: datetime | None = None) -> Run:
         register(dag)
+        if run_after is not None:
+            return observed(dag.dag_id, lambda: dag.test(logical_date=None, run_after=run_after).run_id)
         # dag.test() of Airflow 2.11 fails to replace a run of the very same moment.
         when = (logical_date or datetime.now(UTC)) + timedelta(microseconds=next(MOMENTS))
         return observed(dag.dag_id, lambda: dag.test(**{LOGICAL_DATE: when}).run_id)

@@ -1,10 +1,11 @@
-"""The Python blocks of README.md and docs/, as they stand there."""
+"""The Python blocks of README.md and docs/."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -16,13 +17,17 @@ _BLOCK = re.compile(
 )
 
 
+_OTHER_IMPORT = re.compile(r"^from airflow\.sdk import [^#\n]+# Airflow 2\.11: (.+)$", re.MULTILINE)
+"""An import of Airflow 3, with that of 2.11 in a comment."""
+
+
 @dataclass(frozen=True)
 class Block:
     """One fenced block.
 
-    :param page: the file it stands in.
+    :param page: its file.
     :param line: of its first line of code.
-    :param code: what it says.
+    :param code: its text; on Airflow 2.11 with the imports that its comments give for it.
     :param reason: why it cannot be run here, if so.
     """
 
@@ -48,4 +53,6 @@ def blocks() -> Iterator[Block]:
         text = page.read_text()
         for found in _BLOCK.finditer(text):
             code = re.sub(f"^{found['indent']}", "", found["code"], flags=re.MULTILINE)
+            if find_spec("airflow.sdk") is None:
+                code = _OTHER_IMPORT.sub(r"\1", code)
             yield Block(page, text.count("\n", 0, found.start("code")) + 1, code, found["reason"])

@@ -126,7 +126,7 @@ def test_a_partition_per_day_in_s3(
     assert Counter(accounts["ds"].to_pylist()) == {"2026-10-21": 100, "2026-10-22": 100}
     assert [str(accounts.schema.field(name).type) for name in ("createdAt", "dormantDays", "mfaEnabled")] == [
         "timestamp[us, tz=UTC]",
-        "int32",
+        "string",
         "bool",
     ]
     assert len(bucket.keys()) == 4
@@ -157,4 +157,4 @@ def test_dormant_accounts(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
         wanted = Counter(row["department"] or "(none)" for row in csv.DictReader(lines))
     assert run.xcom("count_by_department") == wanted
     assert created.data_context == DataContext.ACCOUNT_UTILIZATION
-    assert run.xcom("tell").split()[0] == str(max(wanted.values()))
+    assert run.xcom("summarize").split()[0] == str(max(wanted.values()))

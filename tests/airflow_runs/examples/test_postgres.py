@@ -11,7 +11,8 @@ from datetime import datetime
 
 import pytest
 
-from airflow_provider_oleria.sandbox import Sandbox
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+from example_dags.oleria_to_postgres import COLUMNS
 from tests.airflow_runs.conftest import RunDag
 from tests.servers.postgres import Postgres
 
@@ -69,6 +70,20 @@ def test_readers_see_the_old_rows_or_the_new_ones(
     assert seen[0] == 300
     assert postgres.rows(database, COUNT) == [(500,)]
     assert postgres.rows(database, "select count(*) from dormant") > [(0,)]
+
+
+def test_dormant_days_may_be_a_threshold(
+    run_dag: RunDag, oleria_sandbox: Sandbox, postgres: Postgres, database: str
+) -> None:
+    dag = load("oleria_to_postgres")
+    rows = [{"accountId": str(number), "dormantDays": days} for number, days in enumerate(["12", "30+", ""])]
+    lines = [",".join(row.get(column, "") for column in COLUMNS) for row in rows]
+    oleria_sandbox.fail(Fault(kind="fetch", times=None, body="\n".join([",".join(COLUMNS), *lines])))
+    run = run_dag(dag)
+
+    assert run.states == {"export": "success", "load": "success"}
+    days = "select dormant_days, dormant_days_text from application_accounts order by account_id"
+    assert postgres.rows(database, days) == [(12, "12"), (30, "30+"), (None, None)]
 
 
 def test_what_does_not_fit_leaves_the_rows_there_are(
