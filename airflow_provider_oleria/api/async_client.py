@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from airflow_provider_oleria.api.loop_state import CachedConnection, Read, shared
+from airflow_provider_oleria.api.loop_state import CachedConnection, ReadConnection, shared_state
 from airflow_provider_oleria.api.protocol import (
     MAX_RESPONSE_BYTES,
     CloseGate,
@@ -25,8 +25,8 @@ from airflow_provider_oleria.api.protocol import (
 from airflow_provider_oleria.api.rate_limit import gate
 from airflow_provider_oleria.api.tokens import TOKENS, OnMint
 from airflow_provider_oleria.connection.settings import Settings
-from airflow_provider_oleria.exceptions import OleriaError, OleriaOutageError
-from airflow_provider_oleria.net.failures import fault
+from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net.failures import aiohttp_failure
 from airflow_provider_oleria.net.redaction import clear_frames
 from airflow_provider_oleria.net.session import too_long
 
@@ -97,10 +97,10 @@ class AsyncClient:
         settings = self._used = access.settings
         token = await TOKENS.aget(settings, self._on_mint, step.deadline)
         url = settings.api_url + step.path
-        problem: OleriaOutageError
+        problem: OleriaError
         try:
             async with self._connection.slots:
-                await self._connection.at_open_gate()
+                await self._connection.wait_for_gate()
                 async with self._session.request(
                     step.method,
                     url,
@@ -110,9 +110,8 @@ class AsyncClient:
                     **access.options,
                 ) as response:
                     answer = Response(response.status, response.headers, await _read(response))
-        except (aiohttp.ClientError, TimeoutError) as error:
-            not_sent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-            problem = fault(error, url, arrived=not not_sent)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            problem = aiohttp_failure(error, access.route)
         else:
             if answer.status == 401:
                 TOKENS.drop(settings, token)
@@ -131,7 +130,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 @asynccontextmanager
 async def async_client(
-    conn_id: str, read: Read, on_mint: OnMint, on_rate_limit: Callable[[], None]
+    conn_id: str, read: ReadConnection, on_mint: OnMint, on_rate_limit: Callable[[], None]
 ) -> AsyncIterator[AsyncClient]:
     """A client with the session and Connections that its event loop shares.
 
@@ -140,7 +139,7 @@ async def async_client(
     :param on_mint: called with each new token, in a thread.
     :param on_rate_limit: called for each 429.
     """
-    async with shared() as common:
-        connection = common.connection(conn_id, read)
-        await connection.enter()
-        yield AsyncClient(common.session, connection, on_mint, on_rate_limit)
+    async with shared_state() as state:
+        connection = state.connection(conn_id, read)
+        await connection.refresh()
+        yield AsyncClient(state.session, connection, on_mint, on_rate_limit)

@@ -26,7 +26,7 @@ from airflow_provider_oleria.api.tokens import TOKENS, OnMint, TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net.redaction import clear_frames
-from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
+from airflow_provider_oleria.net.session import SafeSession, https_alias
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class OleriaSession(SafeSession):
         :raises OleriaError: no token was issued, or no complete response arrived.
         """
         url = urljoin(self.settings.api_url + "/", url)
-        if not oauthlib_url(url).startswith(oauthlib_url(self.settings.api_url) + "/"):
+        if not https_alias(url).startswith(https_alias(self.settings.api_url) + "/"):
             return super().request(method, url, *args, **{**kwargs, "withhold_token": True})
         token = self._tokens.get(self.settings, self._on_mint, deadline)
         self.token = {"access_token": token.value, "token_type": "Bearer"}

@@ -35,7 +35,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.net.backoff import retry_after
 from airflow_provider_oleria.net.redaction import clear_frames
-from airflow_provider_oleria.net.session import SafeSession, oauthlib_url
+from airflow_provider_oleria.net.session import SafeSession, https_alias, with_body
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def mint(settings: Settings) -> Token:
     with SafeSession(settings, max_bytes=MAX_RESPONSE_BYTES) as session:
         session.register_compliance_hook("access_token_response", _checked_response(settings))
         answer = session.fetch_token(
-            oauthlib_url(settings.auth_url),
+            https_alias(settings.auth_url),
             include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
             client_secret=settings.client_secret,
             **optional,
@@ -250,8 +250,7 @@ def _checked_response(settings: Settings) -> Callable[[requests.Response], reque
             "token_type": "Bearer",
             "expires_in": _lifetime(answer.get("expires_in")),
         }
-        response._content = json.dumps(clean).encode()
-        return response
+        return with_body(response, json.dumps(clean).encode())
 
     return check
 

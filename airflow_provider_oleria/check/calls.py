@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import requests
-from urllib3.exceptions import HTTPError
 
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.client import Client
@@ -13,7 +12,8 @@ from airflow_provider_oleria.api.protocol import Response
 from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.net.failures import fault
+from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
+from airflow_provider_oleria.net.route import find_route
 from airflow_provider_oleria.net.session import SafeSession
 
 NO_TOKEN: Final = "Bearer not-a-token"  # noqa: S105  # nor a secret
@@ -81,8 +81,8 @@ class Calls:
         with self._bare.request("GET", url, headers=named, stream=True, withhold_token=True) as response:
             try:
                 head = response.raw.read(_HEAD, decode_content=False)
-            except (HTTPError, OSError) as error:
-                problem = fault(error, url, arrived=True)
+            except REQUESTS_ERRORS as error:
+                problem = requests_failure(error, find_route(url, self._settings))
             else:
                 return Response(response.status_code, response.headers, head)
         # Raised here, not above: the library's own text has the whole URL.

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body
 from airflow_provider_oleria.check.calls import Calls
-from airflow_provider_oleria.connection.settings import is_loopback
+from airflow_provider_oleria.connection.settings import is_secure
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaDownloadFailedError,
@@ -97,7 +97,7 @@ def _polled(calls: Calls, download_id: str, give_up_at: float) -> Sequence[Respo
 
 
 def _opened(calls: Calls, url: str) -> Response:
-    if not url.startswith("https://") and not is_loopback(url):
+    if not is_secure(url):
         raise OleriaTransferError("the presigned URL is not https: a credential is not sent in plain text")
     file = calls.file(url)
     if file.status != 200:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +28,12 @@ DEFAULT_TIMEOUT: Final = 60.0
 
 CREDENTIALS_PAGE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
 """Where the values of a Connection are shown."""
+
+_MAX_HOSTNAME: Final = 253
+"""Characters of the longest name in DNS."""
+
+_LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)", re.ASCII)
+"""One part of a name in DNS; underscores are not for hosts, but are in use."""
 
 _SET_TWICE: Final = (
     "Connection %r has a %s in its form and another one in its extra. The extra's is used: remove it there."
@@ -159,12 +167,32 @@ def read_settings(
 
 
 def is_loopback(url: str) -> bool:
-    """Whether ``url`` names this very machine."""
-    host = urlsplit(url).hostname or ""
+    """Whether a URL's host is this machine. A malformed URL has no host."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
+
+
+def is_secure(url: str) -> bool:
+    """Whether credentials may be sent to a URL: by https, or by http within this machine."""
+    return url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
+
+
+def is_hostname(host: str) -> bool:
+    """Whether a URL's host is an IP address or can be a name in DNS.
+
+    :param host: without port and brackets; letters of other alphabets are allowed.
+    """
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    try:
+        labels = host.removesuffix(".").encode("idna").decode().split(".")
+    except UnicodeError:  # a label is empty, or longer than 63 letters
+        return False
+    return len(host) <= _MAX_HOSTNAME and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def _api_url(host: str, port: int | None, schema: str | None) -> str:
@@ -196,10 +224,12 @@ def _url(what: str, text: str) -> SplitResult:
         raise ValueError(f"{what} must not carry a user name or password")
     if parts.fragment or any(character.isspace() for character in text):
         raise ValueError(f"{what} must not contain spaces or a fragment")
-    if parts.scheme == "http" and not is_loopback(text):
-        raise ValueError(
-            f"{what} must be https: credentials never travel in plain text (http is for loopback hosts)"
-        )
+    if "<" in parts.netloc:
+        raise ValueError(f"{what} has a placeholder: replace <…> by the value that Oleria shows")
+    if not is_hostname(parts.hostname):
+        raise ValueError(f"{what} has {parts.hostname!r}, which is not the name of a host")
+    if not is_secure(text):
+        raise ValueError(f"{what} must be https: plain http is allowed for loopback hosts only")
     return parts
 
 

@@ -1,71 +1,200 @@
-"""A connection that failed → an error that names the host, the cause and the remedy.
+"""A request that failed → an error that names the host, the cause and the remedy.
 
-The libraries' own texts are not passed on: they carry whole URLs, and a presigned URL is a credential.
+The texts of the HTTP libraries are not repeated: they hold whole URLs, and a presigned URL is a credential.
 """
 
 from __future__ import annotations
 
+import http.client
+import re
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Final
 
-import requests
-from urllib3.exceptions import NewConnectionError
+from requests.exceptions import InvalidJSONError
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_oleria.exceptions import (
-    OleriaOutageError,
+    OleriaConfigurationError,
+    OleriaError,
+    OleriaInputError,
     OleriaResponseLostError,
     OleriaUnreachableError,
 )
+from airflow_provider_oleria.net.route import Proxy, Route
+
+REQUESTS_ERRORS: Final = (OSError, HTTPError, ValueError)
+"""What ``requests`` raises. Not all of it is a ``RequestException``: bad hosts and CA bundles are not."""
+
+# OpenSSL's codes for a certificate that is not valid yet, or not any more: a later try may succeed.
+_EXPIRY_CODES: Final = (9, 10)
+
+_TUNNEL_FAILED: Final = re.compile(r"Tunnel connection failed: (\d{3})")
+"""The only form in which ``http.client`` reports a proxy's status."""
 
 
-def fault(problem: BaseException, url: str, *, arrived: bool) -> OleriaOutageError:
-    """The error for a request that got no whole answer.
+@dataclass(frozen=True)
+class _Failure:
+    """What a library's exception says.
 
-    :param problem: what the HTTP library raised.
-    :param url: where the request went; only its host is named.
-    :param arrived: whether the request may have reached the other side.
+    :param causes: the exception and all it was raised from, the innermost last.
+    :param sent: whether the request may have left this machine.
+    :param proxy_status: the status of a proxy that refused to connect.
     """
-    kind = OleriaResponseLostError if arrived else OleriaUnreachableError
-    return kind(f"{urlsplit(url).netloc}: {_how(list(_causes(problem)), arrived=arrived)}")
+
+    causes: list[BaseException]
+    sent: bool
+    proxy_status: int | None
+
+    def has(self, *kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in self.causes)
+
+    @property
+    def name(self) -> str:
+        """The innermost exception's."""
+        return type(self.causes[-1]).__name__
 
 
-def _how(causes: list[BaseException], *, arrived: bool) -> str:
-    if arrived and _any(causes, TimeoutError):
-        return "no answer came in time"
-    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if isinstance(tls, ssl.SSLCertVerificationError):
-        return (
-            f"its TLS certificate is not trusted ({tls.verify_message}). Behind a proxy that re-signs "
-            "traffic, set the Connection's extra 'verify' to the path of its CA bundle"
+def requests_failure(problem: Exception, route: Route) -> OleriaError:
+    """Translate an exception of ``requests`` or ``urllib3``.
+
+    :param problem: the exception, one of :data:`REQUESTS_ERRORS`.
+    :param route: how the host is reached.
+    :return: the error to raise. It is an ``OleriaResponseLostError`` only if the request may have been sent.
+    """
+    if isinstance(problem, OleriaError):  # raised while the request was routed
+        return problem
+    causes = list(_causes(problem))
+    refused = [match for cause in causes if (match := _TUNNEL_FAILED.match(str(cause)))]
+    # ``connect()`` of http.client opens the connection, TLS and proxy included. What it raises was not sent.
+    sent = not any(
+        frame.f_code.co_name == "connect"
+        for cause in causes
+        for frame, _ in traceback.walk_tb(cause.__traceback__)
+    )
+    return _translate(_Failure(causes, sent, int(refused[0][1]) if refused else None), route)
+
+
+def aiohttp_failure(problem: Exception, route: Route) -> OleriaError:
+    """Translate an exception of ``aiohttp``.
+
+    :param problem: an ``aiohttp.ClientError``, ``OSError`` or ``ValueError``.
+    :param route: how the host is reached.
+    :return: as :func:`requests_failure`.
+    """
+    import aiohttp  # loaded already, and only in the triggerer
+
+    refused = isinstance(problem, aiohttp.ClientHttpProxyError)
+    unconnected = isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    status = problem.status if isinstance(problem, aiohttp.ClientHttpProxyError) else None
+    return _translate(_Failure(list(_causes(problem)), not (refused or unconnected), status), route)
+
+
+def _translate(failure: _Failure, route: Route) -> OleriaError:
+    host, proxy = route.host, route.proxy
+    tls = [cause for cause in failure.causes if isinstance(cause, ssl.SSLError)]
+    if not tls and _is_unsendable(failure):
+        return _unsendable(failure, host)
+    if proxy is not None and failure.proxy_status is not None:
+        return _refused_by_proxy(failure.proxy_status, proxy, host)
+    if proxy is not None and (unreachable := _unreachable_proxy(failure, proxy)):
+        return unreachable
+    where = f"{host}, through the proxy {proxy}" if proxy is not None else host
+    if tls and not failure.sent:
+        return _tls_failed(tls[-1], where, route)
+    if failure.sent:
+        timed_out = failure.has(TimeoutError)
+        how = "no response came in time" if timed_out else f"the connection broke ({failure.name})"
+        return OleriaResponseLostError(f"{where}: {how}")
+    if failure.has(socket.gaierror):
+        how = "its name cannot be resolved. Check the URL in the Connection, and DNS on this machine"
+    elif failure.has(ConnectionRefusedError):
+        how = "the connection was refused. Check host and port of the URL in the Connection"
+    else:
+        how = "no connection could be made in time. Allow outgoing https to this host"
+    return OleriaUnreachableError(f"{where}: {how}")
+
+
+def _is_unsendable(failure: _Failure) -> bool:
+    # Only the outermost is looked at: a response that cannot be parsed has a ValueError among its causes.
+    return isinstance(failure.causes[0], ValueError | InvalidJSONError) or failure.has(http.client.InvalidURL)
+
+
+def _unsendable(failure: _Failure, host: str) -> OleriaError:
+    if failure.has(InvalidJSONError):
+        return OleriaInputError(
+            "the request was not sent: it has a value that JSON does not know, such as NaN. Check filter_by"
         )
-    if tls is not None:
-        return f"TLS failed ({tls.reason or _names(causes)}). Is it https that is spoken there?"
-    if arrived:
-        return f"the connection broke ({_names(causes)})"
-    if _any(causes, socket.gaierror):
-        return (
-            "its name cannot be resolved. Check the Connection's host and auth_url, and DNS on this machine"
-        )
-    if _any(causes, ConnectionRefusedError):
-        return "the connection was refused. Check host and port in the Connection, and any proxy"
-    return (
-        "no connection could be made in time. Allow outgoing https to the hosts of both the API URL and the "
-        "Authentication URL"
+    return OleriaConfigurationError(
+        f"{host}: the request was not sent, because its URL or a header is not valid ({failure.name}). Check the "
+        "URLs in the Connection"
     )
 
 
-def request_fault(problem: requests.RequestException, url: str) -> OleriaOutageError:
-    """The error for what ``requests`` raised."""
-    refused = _any(list(_causes(problem)), ssl.SSLCertVerificationError)
-    not_sent = isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError)
-    unconnected = any(isinstance(getattr(item, "reason", None), NewConnectionError) for item in problem.args)
-    return fault(problem, url, arrived=not (refused or not_sent or unconnected))
+def _refused_by_proxy(status: int, proxy: Proxy, host: str) -> OleriaError:
+    if status == 407:
+        remedy = (
+            f"it does not accept the user name and password in {proxy.source}"
+            if proxy.has_credentials
+            else f"it requires a user name and password. Put them into {proxy.source}: http://user:password@host:port"
+        )
+        return OleriaConfigurationError(f"the proxy {proxy} answered 407: {remedy}")
+    answered = f"the proxy {proxy} answered {status} to the request to connect to {host}"
+    if status >= 500 and status != 501:
+        return OleriaUnreachableError(f"{answered}. It cannot reach this host")
+    return OleriaConfigurationError(
+        f"{answered}. Allow the host at the proxy, add it to NO_PROXY, or correct {proxy.source}"
+    )
+
+
+def _unreachable_proxy(failure: _Failure, proxy: Proxy) -> OleriaError | None:
+    if failure.sent:
+        return None
+    resolution = next((cause for cause in failure.causes if isinstance(cause, socket.gaierror)), None)
+    if resolution is not None:
+        text = f"the name of the proxy {proxy} cannot be resolved. Correct {proxy.source}, or DNS on this machine"
+        # "Try again" is a fault of DNS; any other code says that there is no such name.
+        is_passing = resolution.errno == socket.EAI_AGAIN
+        return OleriaUnreachableError(text) if is_passing else OleriaConfigurationError(text)
+    if failure.has(ConnectionRefusedError):
+        return OleriaUnreachableError(
+            f"the proxy {proxy} refused the connection. Check the proxy, and {proxy.source}"
+        )
+    return None
+
+
+def _tls_failed(error: ssl.SSLError, where: str, route: Route) -> OleriaError:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        reason = getattr(error, "reason", None) or type(error).__name__
+        hint = (
+            ", and whether the proxy's own URL should begin with http://" if route.proxy is not None else ""
+        )
+        return OleriaUnreachableError(
+            f"{where}: TLS failed ({reason}). Check whether host and port of the URL serve https{hint}"
+        )
+    # aiohttp's own error inherits from ssl's, but has none of its attributes.
+    reason = getattr(error, "verify_message", "") or "verification failed"
+    bundle = route.ca_bundle
+    text = f"{where}: its TLS certificate is not trusted ({reason})"
+    if bundle.source:
+        text += (
+            f" by the CA bundle {bundle}, which replaces the public CAs. Add the CA that signed this host's "
+            "certificate to that file"
+        )
+    else:
+        text += (
+            ". If a proxy re-signs traffic, or the host has a certificate of your own CA, set the Connection's extra "
+            "'verify' to the path of a CA bundle with this CA"
+        )
+    passing = getattr(error, "verify_code", None) in _EXPIRY_CODES
+    return OleriaUnreachableError(text) if passing else OleriaConfigurationError(text)
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:
-    """``problem`` and everything it was made from, whichever way the library keeps it."""
+    """``problem`` and all it was raised from, however the library keeps it."""
     pending, seen = [problem], set()
     while pending:
         cause = pending.pop(0)
@@ -75,11 +204,3 @@ def _causes(problem: BaseException) -> Iterator[BaseException]:
         yield cause
         inner = (cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args)
         pending += [item for item in inner if isinstance(item, BaseException)]
-
-
-def _any(causes: list[BaseException], kind: type[BaseException]) -> bool:
-    return any(isinstance(cause, kind) for cause in causes)
-
-
-def _names(causes: list[BaseException]) -> str:
-    return type(causes[-1]).__name__

@@ -1,9 +1,10 @@
-"""``OAuth2Session`` made safe: limits on every call, no redirects, plain http for loopback hosts alone."""
+"""An ``OAuth2Session`` with limits on every call, no redirects, and plain http for loopback hosts alone."""
 
 from __future__ import annotations
 
+import io
 import time
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
@@ -12,21 +13,81 @@ from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
 
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
-from airflow_provider_oleria.exceptions import OleriaOutageError, OleriaProtocolError
-from airflow_provider_oleria.net.failures import request_fault
+from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError
+from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
 from airflow_provider_oleria.net.redaction import guard_library_logs
+from airflow_provider_oleria.net.route import find_ca_bundle, find_route
 
-_CHUNK = 64 * 1024
+_CHUNK_SIZE: Final = 64 * 1024
+"""Bytes read at a time."""
+
+
+class RouteAdapter(HTTPAdapter):
+    """Connects as :mod:`airflow_provider_oleria.net.route` decides, whatever the session's own settings are.
+
+    :param settings: the Connection's settings.
+    :param options: of ``HTTPAdapter``.
+    """
+
+    def __init__(self, settings: Settings, **options: Any) -> None:
+        self._settings = settings
+        super().__init__(**options)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request through the proxy of its route."""
+        proxy = find_route(request.url or "", self._settings).proxy
+        return super().send(request, *args, **kwargs | {"proxies": {"all": proxy.url} if proxy else {}})
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        """Choose the TLS context of a connection."""
+        host, tls = super().build_connection_pool_key_attributes(request, verify=True, cert=cert)
+        if host["scheme"] == "https":
+            tls["ssl_context"] = find_ca_bundle(self._settings).tls_context("requests")
+        return host, tls
+
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
+        """Load no CA bundle: the TLS context has it."""
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Verify a proxy that is itself reached by https with the same CA bundle."""
+        if proxy.startswith("https://"):
+            options["proxy_ssl_context"] = find_ca_bundle(self._settings).tls_context("requests")
+        return super().proxy_manager_for(proxy, **options)
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """The URL's path as it is; ``requests`` before 2.33 shortens slashes at its start, which breaks a signature."""
+        return request.path_url
+
+
+class _PlainHttpAdapter(RouteAdapter):
+    """Sends requests by plain http that oauthlib was shown as https: see :func:`https_alias`."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        request.url = "http" + (request.url or "").removeprefix("https")
+        return super().send(request, *args, **kwargs)
+
+
+def https_alias(url: str) -> str:
+    """The URL to show oauthlib in place of a loopback ``http`` URL.
+
+    oauthlib refuses plain http, unless an environment variable allows it for every host and the whole process.
+
+    :param url: any URL.
+    :return: the URL with ``https`` in place of ``http`` if the host is a loopback host, else the URL itself.
+    """
+    return "https" + url.removeprefix("http") if url.startswith("http://") and is_loopback(url) else url
 
 
 class SafeSession(OAuth2Session):
-    """An ``OAuth2Session`` for client credentials whose calls end, one way or the other.
+    """An ``OAuth2Session`` for client credentials whose calls always end.
 
-    A redirect is returned as it is: following it would carry the token, or the client secret, to another host.
-    Faults are this package's own errors, without the URL.
+    A redirect is returned, not followed: it could carry the token or the client secret to another host. Failures are
+    raised as this package's own errors, without the URL.
 
     :param settings: the Connection's settings.
-    :param max_bytes: longest response that is read; ``None`` for any. The argument of :meth:`request` has priority.
+    :param max_bytes: longest response body that is read; ``None`` for any. :meth:`request` accepts another.
     """
 
     def __init__(self, settings: Settings, max_bytes: int | None = None) -> None:
@@ -34,75 +95,84 @@ class SafeSession(OAuth2Session):
         super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
         self.settings = settings
         self._max_bytes = max_bytes
+        self.mount("https://", RouteAdapter(settings))
         for url in (settings.api_url, settings.auth_url):
-            if (face := oauthlib_url(url)) != url:
-                self.mount(f"https://{urlsplit(face).netloc}/", _LoopbackAdapter())
+            if (alias := https_alias(url)) != url:
+                self.mount(f"https://{urlsplit(alias).netloc}/", _PlainHttpAdapter(settings))
 
-    # The two bases already disagree on the signature; everything but the URL goes through.
+    # The two base classes already disagree on the signature; all arguments but the URL are passed on.
     def request(  # type: ignore[override]  # see above
         self, method: str, url: str, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        """Send one request and read the whole answer.
+        """Send one request and, unless ``stream`` is true, read the whole response.
 
-        :raises OleriaUnreachableError: the request surely did not arrive.
-        :raises OleriaResponseLostError: it may have arrived, but no whole answer came in time.
-        :raises OleriaProtocolError: the response is longer than ``max_bytes``.
+        :raises OleriaConfigurationError: the URL, the proxy or the CA bundle cannot be used; nothing was sent.
+        :raises OleriaInputError: the body is no JSON; nothing was sent.
+        :raises OleriaUnreachableError: no connection was made; nothing was sent.
+        :raises OleriaResponseLostError: the request may have arrived, but no complete response came.
+        :raises OleriaProtocolError: the response body is longer than ``max_bytes``.
         """
         settings = self.settings
-        streamed = kwargs.get("stream")
+        route = find_route(url, settings)
+        is_streamed = kwargs.get("stream")
         max_bytes = kwargs.pop("max_bytes", self._max_bytes)
-        # Passed with each request: requests would prefer REQUESTS_CA_BUNDLE to the session's own bundle.
-        kwargs |= {"allow_redirects": False, "stream": True, "verify": settings.verify}
+        kwargs |= {"allow_redirects": False, "stream": True}
         kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
         give_up_at = time.monotonic() + settings.total_timeout
-        problem: OleriaOutageError
+        problem: OleriaError
         try:
-            response = super().request(method, self._face(url), *args, **kwargs)
-            if not streamed:
-                _read(response, give_up_at, max_bytes)
-        except requests.RequestException as error:
-            problem = request_fault(error, url)
+            response = super().request(method, self._alias(url), *args, **kwargs)
+            if not is_streamed:
+                response = with_body(response, _read(response, give_up_at, max_bytes))
+        except REQUESTS_ERRORS as error:
+            problem = requests_failure(error, route)
         else:
             return response
-        # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
+        # Raised here, not above: the library's text, with the whole URL, would be chained to it.
         raise problem
 
-    def _face(self, url: str) -> str:
-        face = oauthlib_url(url)
-        return face if isinstance(self.get_adapter(face), _LoopbackAdapter) else url
+    def _alias(self, url: str) -> str:
+        alias = https_alias(url)
+        return alias if isinstance(self.get_adapter(alias), _PlainHttpAdapter) else url
 
 
-def oauthlib_url(url: str) -> str:
-    """How a loopback http URL is shown to oauthlib, which wants https everywhere unless an environment variable
-    switches that off for the whole process. :class:`_LoopbackAdapter` sends it as what it is.
+def with_body(response: requests.Response, body: bytes) -> requests.Response:
+    """A response with another body: ``requests`` has no public way to replace that of a response.
+
+    :param response: for all but the body.
+    :param body: its decoded bytes.
     """
-    return "https" + url.removeprefix("http") if url.startswith("http://") and is_loopback(url) else url
-
-
-class _LoopbackAdapter(HTTPAdapter):
-    """Plain http, for the one loopback host it is mounted on; never through a proxy."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        assert request.url is not None  # noqa: S101  # prepared requests have one; for the type checker
-        request.url = "http" + request.url.removeprefix("https")
-        return super().send(request, *args, **{**kwargs, "proxies": {}})
+    new = requests.Response()
+    for name in (
+        "status_code",
+        "url",
+        "headers",
+        "encoding",
+        "history",
+        "reason",
+        "cookies",
+        "elapsed",
+        "request",
+    ):
+        setattr(new, name, getattr(response, name))
+    new.raw = io.BytesIO(body)
+    return new
 
 
 def too_long(url: str, max_bytes: int) -> OleriaProtocolError:
-    """The error for a response of more than ``max_bytes`` bytes."""
+    """The error for a response body of more than ``max_bytes`` bytes."""
     return OleriaProtocolError(f"{urlsplit(url).netloc} sent a response of more than {max_bytes:,} bytes")
 
 
-def _read(response: requests.Response, give_up_at: float, max_bytes: int | None) -> None:
+def _read(response: requests.Response, give_up_at: float, max_bytes: int | None) -> bytes:
     """Read the body within a total time and length, which ``requests`` does not limit."""
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in response.iter_content(_CHUNK_SIZE):
         body += chunk
         if time.monotonic() > give_up_at:
             response.close()
-            raise requests.ReadTimeout
+            raise TimeoutError
         if max_bytes is not None and len(body) > max_bytes:
             response.close()
             raise too_long(response.url, max_bytes)
-    # Where requests itself keeps a body that was read; there is no public way to hand one back.
-    response._content = bytes(body)
+    return bytes(body)

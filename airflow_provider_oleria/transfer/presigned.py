@@ -12,7 +12,7 @@ from typing import Final
 
 import requests
 
-from airflow_provider_oleria.connection.settings import is_loopback
+from airflow_provider_oleria.connection.settings import is_secure
 from airflow_provider_oleria.exceptions import OleriaTransferError, OleriaUrlExpiredError
 from airflow_provider_oleria.net.backoff import retry_after
 
@@ -51,7 +51,7 @@ class Link:
                 except Exception as problem:
                     self._problem = problem
                     raise
-                if not url.value.startswith("https://") and not is_loopback(url.value):
+                if not is_secure(url.value):
                     raise OleriaTransferError(
                         "the presigned URL is not https: a credential is not sent in plain text"
                     )

@@ -13,18 +13,19 @@ from contextlib import suppress
 from typing import Final
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
 
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, RetryPolicy, Settings
 from airflow_provider_oleria.exceptions import (
+    OleriaError,
     OleriaObjectChangedError,
     OleriaOutageError,
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
 from airflow_provider_oleria.net.backoff import RetryBudget
-from airflow_provider_oleria.net.failures import fault, request_fault
+from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
+from airflow_provider_oleria.net.route import find_route
+from airflow_provider_oleria.net.session import RouteAdapter
 from airflow_provider_oleria.transfer.presigned import Link, PresignedUrl, refusal
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class StoredObject:
     def __init__(self, fresh_url: Callable[[], str], settings: Settings, connections: int) -> None:
         self._link = Link(fresh_url)
         self._settings = settings
-        self._session = _session(connections)
+        self._session = _session(settings, connections)
         self._open: set[requests.Response] = set()
         self._etag: str | None = None
         self.given_up = threading.Event()
@@ -107,7 +108,7 @@ class StoredObject:
         while True:
             try:
                 response = response or self._request(at, end)
-                for chunk in _body(response, at, end, at_most):
+                for chunk in _body(response, self._settings, at, end, at_most):
                     at += len(chunk)
                     attempts.progressed()
                     yield chunk
@@ -136,18 +137,16 @@ class StoredObject:
         if self._etag is not None:
             headers["If-Match"] = self._etag
         url = self._link.url()
-        problem: OleriaOutageError
+        route = find_route(url.value, self._settings)
+        problem: OleriaError
         try:
-            response = self._session.get(
-                url.value,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_TIMEOUT, self._settings.timeout),
-                verify=self._settings.verify,
+            request = self._session.prepare_request(requests.Request("GET", url.value, headers=headers))
+            request.url = url.value  # as it was signed: requests normalizes it
+            response = self._session.send(
+                request, stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, self._settings.timeout)
             )
-        except requests.RequestException as error:
-            problem = request_fault(error, url.value)
+        except REQUESTS_ERRORS as error:
+            problem = requests_failure(error, route)
         else:
             self._open.add(response)
             try:
@@ -207,7 +206,9 @@ class _Attempts:
             raise problem
 
 
-def _body(response: requests.Response, at: int, end: int | None, at_most: int) -> Iterator[bytes]:
+def _body(
+    response: requests.Response, settings: Settings, at: int, end: int | None, at_most: int
+) -> Iterator[bytes]:
     """The bytes of one answer from ``at`` to before ``end``.
 
     :raises OleriaOutageError: they did not all come.
@@ -216,7 +217,7 @@ def _body(response: requests.Response, at: int, end: int | None, at_most: int) -
     skip = at if response.status_code == 200 else 0
     missing = None if end is None else end - at
     amount = _FIRST_READ // 2
-    problem: OleriaOutageError | None = None
+    problem: OleriaError | None = None
     try:
         while missing is None or missing > 0:
             amount = min(2 * amount, at_most)
@@ -230,18 +231,18 @@ def _body(response: requests.Response, at: int, end: int | None, at_most: int) -
             if chunk:
                 missing = None if missing is None else missing - len(chunk)
                 yield chunk
-    except (HTTPError, OSError) as error:
-        problem = fault(error, response.url, arrived=True)
+    except REQUESTS_ERRORS as error:
+        problem = requests_failure(error, find_route(response.url, settings))
     if problem is not None:
         raise problem
     if missing:
         raise OleriaTransferError(f"the answer ended {missing:,} bytes before its end")
 
 
-def _session(connections: int) -> requests.Session:
+def _session(settings: Settings, connections: int) -> requests.Session:
     session = requests.Session()
-    session.mount("http://", HTTPAdapter(pool_maxsize=connections))
-    session.mount("https://", HTTPAdapter(pool_maxsize=connections))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, RouteAdapter(settings, pool_maxsize=connections))
     # No credentials but the URL: S3 refuses a request with two kinds, and requests would look into ~/.netrc.
     session.auth = lambda request: request
     return session

@@ -86,7 +86,7 @@ CASES = [
     Case(
         "get hangs for ever",
         fault(kind="get", hang=60, times=None),
-        "no answer came in time",
+        "no response came in time",
         tries=2,
         posts_before_3_3=2,
     ),

@@ -62,7 +62,7 @@ def test_two_hundred_waits_share_one_client_and_fire_one_event_each(
         assert len(await runner.cleanup_finished_triggers()) == MANY
         assert not runner.failed_triggers
         assert {event.payload["status"] for _, event, *_ in runner.events} == {"completed"}
-        assert not loop_state._shared
+        assert not loop_state._states
 
     asyncio.run(main())
 
@@ -87,6 +87,6 @@ def test_a_users_action_ends_one_wait_and_leaves_the_others(
         await until(lambda: all(details["task"].done() for details in runner.triggers.values()))
         await runner.cleanup_finished_triggers()
         assert not runner.failed_triggers
-        assert not loop_state._shared
+        assert not loop_state._states
 
     asyncio.run(main())

@@ -118,7 +118,7 @@ def test_an_answer_that_is_none_is_told_at_once(oleria_sandbox: Sandbox, fault: 
 def test_a_server_that_takes_the_call_and_says_nothing(oleria_sandbox: Sandbox, form: Form) -> None:
     form.fill_in(timeout=0.2)
     oleria_sandbox.fail(Fault(kind="get", hang=60))
-    assert "no answer came in time" in says()
+    assert "no response came in time" in says()
 
 
 def test_a_port_nobody_listens_on(form: Form) -> None:
@@ -145,10 +145,12 @@ def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.Mon
                 caller.connect(listener.getsockname())
         form.fill_in_both(f"http://127.0.0.1:{listener.getsockname()[1]}")
         text = says()
-    assert "no connection could be made in time. Allow outgoing https to the hosts of both" in text
+    assert "no connection could be made in time. Allow outgoing https to this host" in text
 
 
-def test_a_certificate_nobody_vouches_for(form: Form, tls_port: int) -> None:
+def test_a_certificate_nobody_vouches_for(form: Form, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     form.fill_in_both(f"https://localhost:{tls_port}")
     text = says()
     assert text.startswith(
@@ -159,7 +161,7 @@ def test_a_certificate_nobody_vouches_for(form: Form, tls_port: int) -> None:
 
 def test_https_where_plain_http_is_spoken(form: Form, oleria_sandbox: Sandbox) -> None:
     form.fill_in_both(oleria_sandbox.api_url.replace("http:", "https:"))
-    assert "TLS failed (WRONG_VERSION_NUMBER). Is it https that is spoken there?" in says()
+    assert "TLS failed (WRONG_VERSION_NUMBER). Check whether host and port" in says()
 
 
 @pytest.fixture

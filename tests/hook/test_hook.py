@@ -132,7 +132,7 @@ def test_a_hanging_call_ends_at_the_read_limit(
         oleria_sandbox.connection_json().replace('"extra": {', '"extra": {"timeout": 0.2, '),
     )
     oleria_sandbox.fail(Fault(kind="get", hang=60, times=None))
-    hook_error = pytest.raises(OleriaRetriesExhaustedError, match="no answer came in time")
+    hook_error = pytest.raises(OleriaRetriesExhaustedError, match="no response came in time")
     with hook_error:
         ask(download_id)
 

@@ -45,7 +45,7 @@ def nothing_left_open() -> Iterator[None]:
         yield
         gc.collect()
     assert not [str(warning.message) for warning in caught if "nclosed" in str(warning.message)]
-    assert not loop_state._shared
+    assert not loop_state._states
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_those_who_come_after_the_last_has_left_open_anew(oleria_sandbox: Sandbo
     async def main() -> None:
         for _ in range(2):
             assert await asyncio.gather(*waits(export, 2, poll_interval=0.01)) == [completed(export)] * 2
-            assert not loop_state._shared
+            assert not loop_state._states
 
     run(main())
 
@@ -195,8 +195,8 @@ def test_a_changed_connection_is_read_for_who_comes_later(
         await asked(oleria_sandbox, 1)
         await OleriaHook().aget_download(export)
         assert len(readings) == 1
-        monkeypatch.setattr(loop_state, "CONNECTION_TTL", 0.0)
-        await OleriaHook().aget_download(export)
+        async with loop_state.shared_state() as state:
+            await state.connection("oleria_default", OleriaHook()._aread).refresh(ttl=0.0)
         assert len(readings) == 2
         oleria_sandbox.settings.export_seconds = 0
         await asyncio.gather(*waiting)
