@@ -1,4 +1,4 @@
-"""What a check sends: as the package itself does, and, where it asks for something odd, beside that."""
+"""The requests of a check: those of the package itself, and unusual ones."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from airflow_provider_oleria.net.route import find_route
 from airflow_provider_oleria.net.session import SafeSession
 
 NO_TOKEN: Final = "Bearer not-a-token"  # noqa: S105  # nor a secret
-"""Sent where a credential is to be refused, or is one too many: a real one is given to nobody but the API."""
+"""Sent where a credential must be refused. A real one is sent to the API alone."""
 
-_HEAD: Final = 64 * 1024
-"""Bytes of a file that are looked at."""
+_HEAD_SIZE: Final = 64 * 1024
+"""Bytes of a file that are examined."""
 
 
 class Calls:
-    """The calls of one check.
+    """The requests of one check.
 
     :param settings: the Connection's settings.
     """
@@ -35,52 +35,46 @@ class Calls:
         self._bare = SafeSession(settings)
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
-        """A call as the package makes it, until it is answered with a 2xx.
+        """Send a request as the package does, with its retries.
 
-        :raises OleriaError: what it came to instead.
+        :return: the successful response.
+        :raises OleriaError: if the request fails for good.
         """
         return self._client.run(protocol.call(method, path, body))
 
     def once(self, path: str) -> Response:
-        """A GET with a good token, whatever it is answered with.
+        """Send a GET with a valid token, without retries.
 
-        :raises OleriaError: there is no token, or no answer.
+        :raises OleriaError: there is no token, or no response.
         """
         return _read(self._client.session.get(path))
 
     def with_bad_token(self, path: str) -> Response:
-        """The same with something that is no token."""
+        """Send a GET with an invalid token."""
         return self._send("GET", self._settings.api_url + path, headers={"Authorization": NO_TOKEN})
 
     def token(self, **changes: str | None) -> Response:
-        """Ask for a token.
+        """Request a token.
 
-        :param changes: fields to send differently from what the Connection says; ``None`` leaves one out.
+        :param changes: fields that differ from the Connection's; ``None`` leaves one out.
         """
         settings = self._settings
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": settings.client_id,
-            "client_secret": settings.client_secret,
-            "scope": settings.scope,
-            "audience": settings.audience,
-        }
-        # requests leaves out what is None.
-        return self._send("POST", settings.auth_url, data=form | changes)
+        form = {"grant_type": "client_credentials", "scope": settings.scope, "audience": settings.audience}
+        form |= {"client_id": settings.client_id, "client_secret": settings.client_secret}
+        return self._send("POST", settings.auth_url, data=form | changes)  # requests leaves out None
 
     def file(self, url: str, **headers: str) -> Response:
-        """What the store answers, with no more than the beginning of the body.
+        """Send a GET to the store, and read no more than the beginning of the body.
 
         :param url: the presigned URL.
-        :param headers: to send along, with ``_`` for ``-``.
+        :param headers: more headers, with ``_`` for ``-``.
         """
-        named = {"Accept-Encoding": "identity"} | {
-            name.replace("_", "-"): value for name, value in headers.items()
-        }
+        named = {"Accept-Encoding": "identity"}
+        named |= {name.replace("_", "-"): value for name, value in headers.items()}
         problem: OleriaError
         with self._bare.request("GET", url, headers=named, stream=True, withhold_token=True) as response:
             try:
-                head = response.raw.read(_HEAD, decode_content=False)
+                head = response.raw.read(_HEAD_SIZE, decode_content=False)
             except REQUESTS_ERRORS as error:
                 problem = requests_failure(error, find_route(url, self._settings))
             else:

@@ -1,4 +1,4 @@
-"""One small export, from its start to its file: what the assumptions are held against."""
+"""One small download, from its creation to its file: what the assumptions are compared with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from airflow_provider_oleria.api.polling import PollSchedule
 from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body
 from airflow_provider_oleria.check.calls import Calls
-from airflow_provider_oleria.connection.settings import is_secure
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaDownloadFailedError,
@@ -19,36 +19,31 @@ from airflow_provider_oleria.exceptions import (
     OleriaTimeoutError,
     OleriaTransferError,
 )
+from airflow_provider_oleria.transfer.presigned import Link
 
-_SHORTEST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 10.0
+SCHEDULE: Final = PollSchedule(0.5, 10)
 
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """What was answered, credentials included.
-
-    :param calls: for what an assumption wants to ask besides.
-    :param unknown: to the question for an id that was never given out.
-    :param created: to the start of the export.
-    :param polls: to each question where it stands; the last has the URL.
-    :param again: to the same question once more.
-    :param file: to the first GET of the URL, with the beginning of the file.
-    :param seconds: how long the export took.
-    """
+    """The responses, credentials included, and how long the download took."""
 
     calls: Calls
     unknown: Response
+    """To the GET of an id that does not exist."""
     created: Response
     polls: Sequence[Response]
+    """To each poll; the last has the URL."""
     again: Response
+    """To one more poll."""
     file: Response
+    """To the first GET of the URL, with the beginning of the file."""
     seconds: float
 
     @property
     def path(self) -> str:
-        """Where the export is asked after."""
-        return path_of(str(content(self.created).get("id")))
+        """The path of the download."""
+        return _path_of(str(content(self.created).get("id")))
 
     @property
     def url(self) -> str:
@@ -59,57 +54,49 @@ class Evidence:
 def gather(
     calls: Calls, data_context: str, filter_by: Sequence[Mapping[str, Any]], timeout: float
 ) -> Evidence:
-    """Start an export, wait for it, and begin to fetch its file.
+    """Create a download, wait for it, and fetch the beginning of its file.
 
-    :param calls: how to call.
+    :param calls: sends the requests.
     :param data_context: what to export.
     :param filter_by: filters, to keep it small.
     :param timeout: how long it may take, in seconds.
-    :raises OleriaError: it cannot be done.
+    :raises OleriaError: one of these fails.
     """
-    unknown = calls.once(path_of(str(uuid.uuid4())))
+    unknown = calls.once(_path_of(str(uuid.uuid4())))
     created = calls.api("POST", DOWNLOADS, build_download_body(data_context, filter_by))
     started = time.monotonic()
     download_id = content(created).get("id")
     if not isinstance(download_id, str) or not download_id:
-        raise OleriaProtocolError(f"POST {DOWNLOADS} answered {created.status} without an id")
-    polls = _polled(calls, download_id, started + timeout)
+        raise OleriaProtocolError(f"the response to POST {DOWNLOADS} ({created.status}) has no id")
+    polls = _poll(calls, download_id, timeout)
     seconds = time.monotonic() - started
-    url = str(content(polls[-1])["url"])
-    again = calls.once(path_of(download_id))
-    return Evidence(calls, unknown, created, polls, again, _opened(calls, url), seconds)
-
-
-def _polled(calls: Calls, download_id: str, give_up_at: float) -> Sequence[Response]:
-    polls: list[Response] = []
-    began = time.monotonic()
-    while True:
-        polls.append(calls.api("GET", path_of(download_id)))
-        said = content(polls[-1])
-        if said.get("url"):
-            return polls
-        if said.get("status") == DownloadStatus.FAILED:
-            raise OleriaDownloadFailedError(f"Oleria could not make export {download_id}")
-        now = time.monotonic()
-        if now > give_up_at:
-            raise OleriaTimeoutError(f"download {download_id} was not complete in time: more --timeout helps")
-        time.sleep(max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, (now - began) / 10)))
-
-
-def _opened(calls: Calls, url: str) -> Response:
-    if not is_secure(url):
-        raise OleriaTransferError("the presigned URL is not https: a credential is not sent in plain text")
-    file = calls.file(url)
+    again = calls.once(_path_of(download_id))
+    file = calls.file(Link(lambda: str(content(polls[-1])["url"])).url().value)
     if file.status != 200:
-        raise OleriaTransferError(f"the store answered {file.status} to the presigned URL")
-    return file
+        raise OleriaTransferError(f"the store responded {file.status} to the presigned URL")
+    return Evidence(calls, unknown, created, polls, again, file, seconds)
 
 
-def content(answer: Response) -> Mapping[str, Any]:
-    """The JSON object of an answer, or an empty one."""
-    return answer.json or {}
+def _poll(calls: Calls, download_id: str, timeout: float) -> Sequence[Response]:
+    polls: list[Response] = []
+    started = time.monotonic()
+    while True:
+        polls.append(calls.api("GET", _path_of(download_id)))
+        download = content(polls[-1])
+        if download.get("url"):
+            return polls
+        if download.get("status") == DownloadStatus.FAILED:
+            raise OleriaDownloadFailedError(f"download {download_id} failed at Oleria")
+        age = time.monotonic() - started
+        if age > timeout:
+            raise OleriaTimeoutError(f"download {download_id} did not complete in time: raise --timeout")
+        time.sleep(SCHEDULE.next(age))
 
 
-def path_of(download_id: str) -> str:
-    """Where a download is asked after."""
+def content(response: Response) -> Mapping[str, Any]:
+    """Return the JSON object of a response, or an empty one."""
+    return response.json or {}
+
+
+def _path_of(download_id: str) -> str:
     return f"{DOWNLOADS}/{quote(download_id, safe='')}"

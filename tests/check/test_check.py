@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from airflow_provider_oleria.api.polling import PollSchedule
 from airflow_provider_oleria.check import evidence
 from airflow_provider_oleria.check.__main__ import main
 from airflow_provider_oleria.check.assumptions import ASSUMPTIONS
@@ -19,7 +20,7 @@ from tests.leaks import assert_no_secret, cells_of
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
-CLAIMS = {item.look.__name__: item for item in ASSUMPTIONS}
+CLAIMS = {item.examine.__name__: item for item in ASSUMPTIONS}
 
 
 @dataclass
@@ -48,7 +49,7 @@ def check(
     oleria_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Check:
     """Runs a check; whatever it comes to, its output gives nothing away."""
-    monkeypatch.setattr(evidence, "_SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(evidence, "SCHEDULE", PollSchedule(0.01, 0.01))
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     oleria_sandbox.settings.update({"rows": 50, "export_seconds": 0})
 
@@ -167,7 +168,7 @@ def test_what_does_not_hold_is_told_and_nothing_else(
     assert outcome.named("NO") == {name}, outcome.out
     assert outcome.named("?") == set(hidden), outcome.out
     assert seen in outcome.rows[name][1]
-    assert f"* {CLAIMS[name].claim}: it does not. Then {CLAIMS[name].otherwise}." in outcome.out
+    assert f"* Not true: {CLAIMS[name].claim}. Effect: {CLAIMS[name].effect}." in outcome.out
 
 
 def test_each_assumption_is_broken_in_some_test() -> None:
@@ -209,11 +210,11 @@ def test_a_compressed_file_is_looked_into(check: Check, oleria_sandbox: Sandbox,
         (always("any", status=401), "answered 401"),
         (always("create", status=403), "The credential is not scoped for this"),
         (always("create", status=400), "Check data_context, filter_by and sort_by"),
-        (always("create", fields={"id": None}), "without an id"),
-        (always("create", export_fails="too_large"), "Oleria could not make export"),
+        (always("create", fields={"id": None}), "has no id"),
+        (always("create", export_fails="too_large"), "failed at Oleria"),
         (always("get", nth=2, status=404), "answered 404"),
         (always("get", nth=2, fields={"url": "http://store.example/?X-Amz-Signature=1"}), "is not https"),
-        (always("fetch", status=404), "the store answered 404"),
+        (always("fetch", status=404), "the store responded 404"),
         (always("fetch", drop=True), "the connection broke"),
         (always("get", drop=True), "the connection broke"),
     ],
@@ -235,7 +236,7 @@ def test_an_export_that_takes_too_long(check: Check, oleria_sandbox: Sandbox) ->
     outcome = check("--timeout", "0.05")
 
     assert outcome.code == 2
-    assert "was not complete in time" in outcome.err
+    assert "did not complete in time" in outcome.err
 
 
 def test_a_connection_that_is_not_there(check: Check) -> None:
