@@ -17,7 +17,7 @@ VENV_NOX := .venv-nox
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer clean
+.PHONY: help demo test lint types unit unit-2.11 test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,9 @@ bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one
 
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
+
+bench-formats: $(VENV)/.ready ## Our formats against DuckDB, Polars, pyarrow, pigz and zstd, where installed
+	$(VENV)/bin/python benchmarks/formats.py $(BENCH)
 
 define NO_PYTHON
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -10,13 +9,14 @@ from typing import Final, Protocol
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.transfer.background import Consumer
+from airflow_provider_oleria.transfer.parallel_gzip import GzipWriter
 
 _CSV_GZ: Final = ".csv.gz"
 _CSV_ZST: Final = ".csv.zst"
 _PARQUET: Final = ".parquet"
 
-_GZIP_LEVEL: Final = 6
 _ZSTD_LEVEL: Final = 3
+_ZSTD_THREADS: Final = 2
 
 
 Write = Callable[[bytes], object]
@@ -85,14 +85,9 @@ def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
 
         return ParquetWriter(write, options)
     if suffix == _CSV_ZST:
-        import zstandard
-
-        return _Compressed(
-            write, zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj()
-        )
+        return _Zstandard(write)
     if suffix == _CSV_GZ:
-        # 16: with a gzip header, which has neither time nor name: the same CSV gives the same file.
-        return _Compressed(write, zlib.compressobj(_GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16))
+        return GzipWriter(write)
     return _Plain(write)
 
 
@@ -143,18 +138,16 @@ class _Plain:
         pass
 
 
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
-
-
-class _Compressed:
+class _Zstandard:
     type_errors = 0
 
-    def __init__(self, write: Write, compressor: _Compressor) -> None:
+    def __init__(self, write: Write) -> None:
+        import zstandard
+
         self._write = write
-        self._compressor = compressor
+        self._compressor = zstandard.ZstdCompressor(
+            level=_ZSTD_LEVEL, write_checksum=True, threads=_ZSTD_THREADS
+        ).compressobj()
 
     def write(self, chunk: bytes, /) -> None:
         self._write(self._compressor.compress(chunk))

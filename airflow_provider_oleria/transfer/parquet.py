@@ -7,6 +7,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -78,6 +79,9 @@ class ParquetWriter:
         self._schema: pa.Schema | None = None
         self._parquet: Any = None
         self._tables: list[pa.Table] = []  # converted, and not yet written
+        # One thread writes a row group while the next is converted.
+        self._pool = ThreadPoolExecutor(1, "oleria-parquet")
+        self._writing: Future[None] | None = None
         self._misfits: Counter[str] = Counter()
 
     @property
@@ -101,7 +105,9 @@ class ParquetWriter:
         if not self._rows:
             # An empty row group, as Arrow writes for an empty table: some readers need at least one.
             schema: Any = self._schema
-            self._parquet.write_table(schema.empty_table())
+            self._write_table(schema.empty_table())
+        self._wait()
+        self._pool.shutdown()
         self._parquet.close()
         if self._misfits:
             log.warning(
@@ -113,6 +119,7 @@ class ParquetWriter:
     def abort(self) -> None:
         """Write nothing more."""
         self._sink.detach()
+        self._pool.shutdown()
         self._tables = []
         if self._parquet is not None:
             with suppress(Exception):
@@ -233,8 +240,16 @@ class ParquetWriter:
         ready = rows if full else rows - rows % self._options.row_group_size
         if ready:
             table = pa.concat_tables(self._tables)
-            self._parquet.write_table(table.slice(0, ready), self._options.row_group_size)
             self._tables = [table.slice(ready)] if ready < rows else []
+            self._write_table(table.slice(0, ready))
+
+    def _write_table(self, table: pa.Table) -> None:
+        self._wait()
+        self._writing = self._pool.submit(self._parquet.write_table, table, self._options.row_group_size)
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()
 
     def _refuse_unreadable(self, error: str) -> NoReturn:
         """Arrow's error with the number of the row, and without its values."""

@@ -7,6 +7,7 @@ import gzip
 import io
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -417,11 +418,26 @@ def test_what_the_file_says_is_passed_on(path: str) -> None:
     writer.abort()
 
 
-def test_the_same_csv_gives_the_same_gzip() -> None:
-    one = written("here/one.csv.gz", [b"a,b\n1,2\n"])
+@pytest.mark.parametrize("suffix", [".csv.gz", ".csv.zst"])
+def test_the_same_csv_gives_the_same_file_however_it_is_cut(suffix: str) -> None:
+    content = b"a,b\n" + b"".join(b"%d,%d\n" % (row, row * row) for row in range(200_000))
+    files = [
+        written(f"out{suffix}", [content[start : start + size] for start in range(0, len(content), size)])
+        for size in (100_000, 2_000_000)
+    ]
 
-    assert one == written("there/two.csv.gz", [b"a,b\n1,2\n"])
-    assert one[3:8] == bytes(5)  # neither a name nor a time
+    assert files[0] == files[1]
+    assert BYTE_FORMATS[f"out{suffix}"](files[0]) == content
+
+
+def test_a_gzip_has_neither_name_nor_time_and_one_stream() -> None:
+    content = b"a,b\n" + b"1,2\n" * 500_000
+    file = written("here/one.csv.gz", [content])
+
+    assert file[3:8] == bytes(5)
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    assert stream.decompress(file) == content  # naive readers stop where the first stream ends
+    assert (stream.eof, stream.unused_data) == (True, b"")
 
 
 # -- before an export is started --------------------------------------------------------------------------------
