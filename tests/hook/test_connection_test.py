@@ -1,4 +1,4 @@
-"""Airflow's Test button: what it says about each thing that may be wrong, over real sockets."""
+"""Airflow's Test button: what it reports about each possible fault, over real sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def form(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Form:
     return Form(oleria_sandbox, monkeypatch)
 
 
-def says() -> str:
+def result() -> str:
     """What is wrong, in Airflow's own words for it."""
     good, text = OleriaHook().test_connection()
     assert not good
@@ -58,12 +58,12 @@ def test_what_works_works(oleria_sandbox: Sandbox) -> None:
     assert [call.kind for call in oleria_sandbox.calls] == ["token", "get"]
 
 
-def test_the_token_is_minted_anew_and_leaves_the_one_in_use_alone(oleria_sandbox: Sandbox) -> None:
+def test_the_token_is_minted_again_and_leaves_the_one_in_use_alone(oleria_sandbox: Sandbox) -> None:
     hook = OleriaHook()
     in_use = hook.create_download("risks").download_id
     oleria_sandbox.fail(Fault(kind="token", status=401, body='{"error": "invalid_client"}'))
 
-    assert "401 invalid_client: client_id or client_secret is wrong" in says()
+    assert "401 invalid_client: client_id or client_secret is wrong" in result()
     assert hook.test_connection() == GOOD
     hook.get_download(in_use)
     assert oleria_sandbox.count("token") == 3
@@ -71,22 +71,22 @@ def test_the_token_is_minted_anew_and_leaves_the_one_in_use_alone(oleria_sandbox
 
 def test_a_secret_that_was_never_right(form: Form) -> None:
     form.fill_in(client_secret="a typing error")
-    assert "invalid_client: client_id or client_secret is wrong" in says()
+    assert "invalid_client: client_id or client_secret is wrong" in result()
 
 
 def test_a_scope_that_is_not_known(form: Form) -> None:
     form.fill_in(scope="some/other_scope")
-    assert "invalid_scope: the scope is not known or not granted" in says()
+    assert "invalid_scope: the scope is not known or not granted" in result()
 
 
 def test_an_audience_that_is_refused(form: Form) -> None:
     form.fill_in(audience="https://elsewhere.example")
-    assert "invalid_request" in says()
+    assert "invalid_request" in result()
 
 
 def test_a_missing_field(form: Form) -> None:
     form.fill_in(auth_url="")
-    assert "'auth_url' (Authentication URL) is missing" in says()
+    assert "'auth_url' (Authentication URL) is missing" in result()
 
 
 @pytest.mark.parametrize(
@@ -107,36 +107,36 @@ def test_a_missing_field(form: Form) -> None:
     ],
     ids=lambda value: None if isinstance(value, str) else f"{value.kind}-{value.status or 'page'}",
 )
-def test_an_answer_that_is_none_is_told_at_once(oleria_sandbox: Sandbox, fault: Fault, expected: str) -> None:
+def test_a_useless_response_is_reported_at_once(oleria_sandbox: Sandbox, fault: Fault, expected: str) -> None:
     oleria_sandbox.fail(fault)
 
-    assert expected in says()
+    assert expected in result()
     assert oleria_sandbox.count("token") == 1
     assert oleria_sandbox.count("get") == (fault.kind == "get")
 
 
-def test_a_server_that_takes_the_call_and_says_nothing(oleria_sandbox: Sandbox, form: Form) -> None:
+def test_a_server_that_does_not_respond(oleria_sandbox: Sandbox, form: Form) -> None:
     form.fill_in(timeout=0.2)
     oleria_sandbox.fail(Fault(kind="get", hang=60))
-    assert "no response came in time" in says()
+    assert "no response came in time" in result()
 
 
-def test_a_port_nobody_listens_on(form: Form) -> None:
+def test_a_port_without_a_server(form: Form) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
     form.fill_in_both(f"http://127.0.0.1:{port}")
-    assert f"127.0.0.1:{port}: the connection was refused" in says()
+    assert f"127.0.0.1:{port}: the connection was refused" in result()
 
 
 def test_a_name_that_does_not_exist(form: Form) -> None:
     form.fill_in_both("https://devx.tenant.invalid")
-    assert says().startswith("devx.tenant.invalid: its name cannot be resolved")
+    assert result().startswith("devx.tenant.invalid: its name cannot be resolved")
 
 
 def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.3)
     with ExitStack() as stack:
-        # Once its queue is full, a listener that accepts nobody leaves connections unanswered, as a firewall does.
+        # Once its queue is full, a listener that accepts no connection leaves connections unanswered, as a firewall does.
         listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0), backlog=0)))
         for _ in range(8):
             caller = stack.enter_context(closing(socket.socket()))
@@ -144,15 +144,15 @@ def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.Mon
             with suppress(BlockingIOError):
                 caller.connect(listener.getsockname())
         form.fill_in_both(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        text = says()
+        text = result()
     assert "no connection could be made in time. Allow outgoing https to this host" in text
 
 
-def test_a_certificate_nobody_vouches_for(form: Form, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_is_not_trusted(form: Form, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     form.fill_in_both(f"https://localhost:{tls_port}")
-    text = says()
+    text = result()
     assert text.startswith(
         f"localhost:{tls_port}: its TLS certificate is not trusted (self-signed certificate)"
     )
@@ -161,7 +161,7 @@ def test_a_certificate_nobody_vouches_for(form: Form, tls_port: int, monkeypatch
 
 def test_https_where_plain_http_is_spoken(form: Form, oleria_sandbox: Sandbox) -> None:
     form.fill_in_both(oleria_sandbox.api_url.replace("http:", "https:"))
-    assert "TLS failed (WRONG_VERSION_NUMBER). Check whether host and port" in says()
+    assert "TLS failed (WRONG_VERSION_NUMBER). Check whether host and port" in result()
 
 
 @pytest.fixture

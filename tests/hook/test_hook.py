@@ -63,7 +63,7 @@ def test_no_authorization_travels_with_the_presigned_url(
     oleria_sandbox: Sandbox, download_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
+    netrc.write_text("machine 127.0.0.1 login someone password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
     OleriaHook().save_download(download_id, f"file://{tmp_path}/out.csv")
 
@@ -86,7 +86,7 @@ GET_FAULTS: list[tuple[Fault, type[OleriaError], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "kind", "says", "calls"), GET_FAULTS)
+@pytest.mark.parametrize(("fault", "kind", "message", "calls"), GET_FAULTS)
 def test_a_get_that_cannot_succeed(
     oleria_sandbox: Sandbox,
     download_id: str,
@@ -94,11 +94,11 @@ def test_a_get_that_cannot_succeed(
     *,
     fault: Fault,
     kind: type[OleriaError],
-    says: str,
+    message: str,
     calls: int,
 ) -> None:
     oleria_sandbox.fail(fault)
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         ask(download_id)
 
     # aiohttp itself repeats a GET whose kept connection was closed before any answer
@@ -137,7 +137,7 @@ def test_a_hanging_call_ends_at_the_read_limit(
         ask(download_id)
 
 
-def test_nobody_listening_is_told_from_a_lost_answer(
+def test_a_refused_connection_is_no_lost_response(
     oleria_sandbox: Sandbox, ask: Ask, download_id: str
 ) -> None:
     ask(download_id)

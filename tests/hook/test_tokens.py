@@ -61,7 +61,7 @@ def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "says"),
+    ("body", "kind", "message"),
     [
         ("<html>welcome</html>", OleriaProtocolError, "without an access token"),
         ("access_token=abc", OleriaProtocolError, "without an access token"),
@@ -71,15 +71,15 @@ def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, 
     ],
 )
 def test_a_token_answer_that_is_none(
-    oleria_sandbox: Sandbox, ask: Ask, body: str, kind: type[OleriaError], says: str
+    oleria_sandbox: Sandbox, ask: Ask, body: str, kind: type[OleriaError], message: str
 ) -> None:
     oleria_sandbox.fail(Fault(kind="token", status=200, body=body, times=None))
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         ask("some-id")
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "says"),
+    ("status", "code", "message"),
     [
         (400, "invalid_client", "client_secret is wrong"),
         (401, "invalid_client", "client_secret is wrong"),
@@ -88,10 +88,10 @@ def test_a_token_answer_that_is_none(
     ],
 )
 def test_a_refused_token_request_is_not_repeated(
-    oleria_sandbox: Sandbox, ask: Ask, status: int, code: str, says: str
+    oleria_sandbox: Sandbox, ask: Ask, status: int, code: str, message: str
 ) -> None:
     oleria_sandbox.fail(Fault(kind="token", status=status, body=f'{{"error": "{code}"}}', times=None))
-    with pytest.raises(OleriaAuthError, match=f"{code}: .*{says}"):
+    with pytest.raises(OleriaAuthError, match=f"{code}: .*{message}"):
         ask("some-id")
 
     assert oleria_sandbox.count("token") == 1

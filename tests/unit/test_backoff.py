@@ -92,7 +92,7 @@ def test_attempts_are_as_the_policy_has_them(attempts: int) -> None:
     assert len(delays(RetryBudget(policy, clock=clock), unavailable(), clock)) == attempts - 1
 
 
-def test_attempts_end_although_the_clock_stands_still_or_goes_back() -> None:
+def test_attempts_end_although_the_clock_stops_or_is_set_back() -> None:
     clock = Clock()
     budget = RetryBudget(POLICY, clock=clock)
     with pytest.raises(OleriaRetriesExhaustedError, match="after 8 attempts"):

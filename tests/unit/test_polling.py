@@ -15,7 +15,7 @@ from airflow_provider_oleria.api.polling import PollSchedule
 WAITS = 5000
 
 
-def questions(plan: PollSchedule, begins_at: float, until: float) -> Iterator[float]:
+def polls(plan: PollSchedule, begins_at: float, until: float) -> Iterator[float]:
     """The ages of an export at which a wait that begins at one age asks for it."""
     age = begins_at + plan.first(begins_at)
     while age < until:
@@ -27,9 +27,7 @@ def questions(plan: PollSchedule, begins_at: float, until: float) -> Iterator[fl
 def test_thousands_who_begin_at_once_ask_at_an_even_rate_from_the_first_second_on(age: float) -> None:
     plan, seconds = PollSchedule(5, 60), 120
     rate = Counter(
-        int(asked - age)
-        for _ in range(WAITS)
-        for asked in questions(plan, begins_at=age, until=age + seconds)
+        int(asked - age) for _ in range(WAITS) for asked in polls(plan, begins_at=age, until=age + seconds)
     )
 
     for second in range(seconds):
@@ -42,7 +40,7 @@ def test_thousands_of_every_age_are_no_crowd_after_a_restart() -> None:
     plan, seconds = PollSchedule(5, 60), 120
     ages = [3600 * number / WAITS for number in range(WAITS)]
     rate = Counter(
-        int(asked - age) for age in ages for asked in questions(plan, begins_at=age, until=age + seconds)
+        int(asked - age) for age in ages for asked in polls(plan, begins_at=age, until=age + seconds)
     )
 
     assert max(rate.values()) < 1.5 * rate.total() / seconds
@@ -57,7 +55,7 @@ def test_an_end_is_noticed_within_a_tenth_of_the_duration_or_the_longest_pause(
     plan: PollSchedule, duration: float, restarted_at: float | None
 ) -> None:
     begins_at = 0.0 if restarted_at is None else min(restarted_at, duration)
-    noticed = next(age for age in questions(plan, begins_at, until=math.inf) if age >= duration)
+    noticed = next(age for age in polls(plan, begins_at, until=math.inf) if age >= duration)
 
     assert noticed - duration <= max(plan.poll_interval, min(plan.max_poll_interval, duration / 10)) + 1e-6
 

@@ -123,14 +123,14 @@ def test_401_is_replayed_once_then_the_connection_is_read_again(talk: Any) -> No
     assert [type(step) for step in script.steps] == [Request, Request, ReloadConnection, Request]
 
 
-def test_401_ends_where_the_connection_says_nothing_new() -> None:
+def test_401_ends_where_the_connection_has_not_changed() -> None:
     script = Script(answer(401), answer(401, {"code": "unauthorized", "message": "no"}), False)
     with pytest.raises(OleriaAuthError, match="unauthorized: no.*same environment"):
         script.run(protocol.get("id-1"))
     assert script.sent == 2
 
 
-def test_401_for_ever_ends_even_if_the_connection_keeps_changing() -> None:
+def test_401_again_and_again_ends_even_if_the_connection_keeps_changing() -> None:
     script = Script(answer(401), answer(401), True, answer(401))
     with pytest.raises(OleriaAuthError):
         script.run(protocol.get("id-1"))
@@ -165,7 +165,7 @@ def test_a_post_that_may_have_arrived_is_not_repeated_but_a_get_is(failure: Any)
     assert script.run(protocol.get("id-1")).download_id == "id-1"
 
 
-def test_a_lost_answer_to_a_post_says_what_is_unknown() -> None:
+def test_a_lost_answer_to_a_post_names_what_is_unknown() -> None:
     with pytest.raises(OleriaResponseLostError, match="not known whether the download of risks was created"):
         Script(OleriaResponseLostError("no answer")).run(protocol.create("risks"))
 
@@ -188,7 +188,7 @@ def test_a_400_names_the_arguments_of_its_own_request(flow: Any, names: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "says"),
+    ("status", "kind", "message"),
     [
         (400, OleriaRequestError, "400"),
         (403, OleriaForbiddenError, "not scoped"),
@@ -197,9 +197,9 @@ def test_a_400_names_the_arguments_of_its_own_request(flow: Any, names: str) -> 
         (302, OleriaRequestError, "redirect is not followed"),
     ],
 )
-def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaError], says: str) -> None:
+def test_what_no_retry_fixes_is_raised_at_once(status: int, kind: type[OleriaError], message: str) -> None:
     script = Script(answer(status, {"code": "the_code", "message": "the message"}))
-    with pytest.raises(kind, match=says) as caught:
+    with pytest.raises(kind, match=message) as caught:
         script.run(protocol.get("id-1"))
 
     assert "the_code: the message" in str(caught.value)
@@ -207,7 +207,7 @@ def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaErr
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (b"<html>", "no JSON object: '<html>'"),
         (b"[1]", "no JSON object"),
@@ -222,8 +222,8 @@ def test_what_no_retry_mends_is_raised_at_once(status: int, kind: type[OleriaErr
         (b'{"id": "id-1", "size": ' + b"9" * 5000 + b"}", "no JSON object"),
     ],
 )
-def test_an_answer_outside_the_contract_shows_what_came(body: Any, says: str) -> None:
-    with pytest.raises(OleriaProtocolError, match=says):
+def test_an_answer_outside_the_contract_shows_what_came(body: Any, message: str) -> None:
+    with pytest.raises(OleriaProtocolError, match=message):
         Script(answer(200, body)).run(protocol.get("id-1"))
 
 

@@ -33,7 +33,7 @@ def test_one_closure_holds_everybody_until_its_time(clock: Clock) -> None:
     assert one.wait() == 0
 
 
-def test_those_who_wait_come_back_one_after_the_other(clock: Clock) -> None:
+def test_the_waiting_callers_come_back_one_after_the_other(clock: Clock) -> None:
     one = Gate(clock)
     one.close(7)
     waits = [one.wait() for _ in range(50)]

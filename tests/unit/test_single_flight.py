@@ -1,4 +1,4 @@
-"""One call for many, whoever is cancelled."""
+"""One call for many callers, whichever is cancelled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_provider_oleria.api.single_flight import SingleFlight
 
 
 class Work:
-    """A call that ends when it is told to."""
+    """A call that ends when ``go`` is set."""
 
     def __init__(self, outcome: str | Exception = "done") -> None:
         self.calls = 0
@@ -30,7 +30,7 @@ async def _waiting(flights: SingleFlight[str], work: Work, count: int = 3) -> li
     return tasks
 
 
-def test_all_who_ask_meanwhile_get_one_outcome_and_the_next_a_new_one() -> None:
+def test_all_callers_get_one_outcome_and_the_next_a_new_one() -> None:
     async def main() -> None:
         flights: SingleFlight[str] = SingleFlight()
         work = Work()
@@ -75,7 +75,7 @@ def test_an_error_reaches_all_and_does_not_stay() -> None:
     asyncio.run(main())
 
 
-def test_an_error_nobody_waits_for_any_more_is_no_complaint() -> None:
+def test_an_error_no_caller_waits_for_is_not_logged() -> None:
     complaints: list[object] = []
 
     async def main() -> None:
@@ -92,7 +92,7 @@ def test_an_error_nobody_waits_for_any_more_is_no_complaint() -> None:
     assert not complaints
 
 
-def test_keys_are_told_apart() -> None:
+def test_keys_are_separate() -> None:
     async def main() -> None:
         flights: SingleFlight[str] = SingleFlight()
         works = {key: Work(key) for key in ("a", "b")}
