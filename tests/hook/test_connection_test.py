@@ -136,7 +136,7 @@ def test_a_name_that_does_not_exist(form: Form) -> None:
 def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.3)
     with ExitStack() as stack:
-        # Once its queue is full, a listener that accepts no connection leaves connections unanswered, as a firewall does.
+        # Once its queue is full, a listener that accepts none leaves connections unanswered, as a firewall does.
         listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0), backlog=0)))
         for _ in range(8):
             caller = stack.enter_context(closing(socket.socket()))
