@@ -148,7 +148,9 @@ def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.Mon
     assert "no connection could be made in time. Allow outgoing https to this host" in text
 
 
-def test_a_certificate_that_is_not_trusted(form: Form, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_is_not_trusted(
+    form: Form, tls_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     form.fill_in_both(f"https://localhost:{tls_port}")
