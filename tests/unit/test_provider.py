@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import airflow
 import jsonschema
+import pytest
 
 from airflow_provider_oleria import __version__
+from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.get_provider_info import get_provider_info
+from airflow_provider_oleria.transfer.destination import resolve
 
 PUBLIC = [
     "airflow_provider_oleria.downloads",
@@ -42,6 +46,22 @@ def test_airflow_lists_the_provider_and_its_hook() -> None:
     ):
         answer = subprocess.run([airflow_cli, *command], check=True, capture_output=True, text=True).stdout
         assert all(text in answer for text in expected)
+
+
+@pytest.mark.parametrize(
+    ("destination", "package"),
+    [
+        ("gs://lake/users.csv", "airflow-provider-oleria[gcs]"),
+        ("abfs://lake/users.csv", "airflow-provider-oleria[azure]"),
+        ("sftp://host/users.csv", "airflow-provider-oleria[sftp]"),
+        ("hdfs://host/users.csv", "the Airflow provider or fsspec package of that store"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_an_error_that_names_what_to_install(
+    destination: str, package: str
+) -> None:
+    with pytest.raises(OleriaInputError, match=rf"cannot be opened: .*\. Install {re.escape(package)}$"):
+        resolve(destination)
 
 
 HEAVY = [

@@ -42,6 +42,20 @@ class Store(Protocol):
         """Start a new file for ``path``."""
 
 
+def _package_for(scheme: str) -> str:
+    """What to install for a URL scheme."""
+    extras = {
+        "s3": ("s3", "s3a"),
+        "gcs": ("gs", "gcs"),
+        "azure": ("abfs", "abfss", "adl"),
+        "sftp": ("sftp", "ssh"),
+    }
+    for extra, schemes in extras.items():
+        if scheme in schemes:
+            return f"airflow-provider-oleria[{extra}]"
+    return "the Airflow provider or fsspec package of that store"
+
+
 def _store(protocol: str) -> Store:
     match protocol:
         case "" | "file" | "local":
@@ -83,7 +97,7 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
         ) from error
     except (ValueError, ImportError) as error:
         raise OleriaInputError(
-            f"destination {text!r} cannot be opened: {error}. Install the provider of that store"
+            f"destination {text!r} cannot be opened: {error}. Install {_package_for(url.scheme)}"
         ) from error
     return path
 
