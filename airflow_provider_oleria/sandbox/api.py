@@ -16,10 +16,7 @@ PATH = "/v1/downloads"
 
 
 class DownloadsApi:
-    """``POST /v1/downloads`` and ``GET /v1/downloads/{id}``.
-
-    :param tenant: the tenant that the downloads belong to.
-    """
+    """``POST /v1/downloads`` and ``GET /v1/downloads/{id}``."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant

@@ -17,10 +17,7 @@ from airflow_provider_oleria.sandbox.tenant import Tenant
 
 
 def make_app(tenant: Tenant) -> web.Application:
-    """Return the application that serves a tenant.
-
-    :param tenant: the state that the endpoints read and change.
-    """
+    """Return the application that serves a tenant."""
     downloads = api.DownloadsApi(tenant)
     # No limit to a body's size: aiohttp's own is not Oleria's.
     app = web.Application(client_max_size=0, middlewares=[_Reception(tenant).receive, _as_json])

@@ -34,12 +34,7 @@ _PERIODS = (997, 1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 106
 
 @lru_cache(maxsize=64)
 def columns_of(data_context: str, seed: int, day: int = 0) -> Mapping[str, Column]:
-    """Return the columns of a data context by name, in the order of the CSV.
-
-    :param data_context: one of :data:`CONTEXTS`.
-    :param seed: other values for another seed.
-    :param day: the tenant's age in days.
-    """
+    """Return the columns of a data context by name, in the order of the CSV."""
 
     def random_of(name: str) -> Random:
         return Random(f"{seed}/{data_context}/{name}")  # noqa: S311  # sample data, reproducible on purpose

@@ -37,9 +37,6 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 class Column:
     """A column that takes its values from a table.
 
-    :param name: the heading.
-    :param data_type: string, number, boolean, timestamp or enum.
-    :param table: the values.
     :param offset: the entry of row 0.
     :param day: the tenant's age in days. Each row takes another entry every 97 days.
     """
@@ -73,13 +70,7 @@ class Column:
 
 
 class NumberedColumn(Column):
-    """A string column that contains the row's number, so that every row has another value.
-
-    :param name: the heading.
-    :param stems: the text before the number.
-    :param digits: the number's format.
-    :param tail: the text after the number.
-    """
+    """A string column that contains the row's number, so that every row has another value."""
 
     def __init__(self, name: str, stems: Sequence[str], digits: str = "d", tail: str = "") -> None:
         super().__init__(name, "string", stems)
@@ -99,7 +90,6 @@ class NumberedColumn(Column):
 def present(rows: int, day: int) -> range:
     """The numbers of the rows of a day: each day the oldest leave and new ones join.
 
-    :param rows: how many there are on day 0.
     :param day: the tenant's age in days.
     """
     leavers, joiners = -(-rows // _ROWS_PER_LEAVER), -(-rows // _ROWS_PER_JOINER)

@@ -21,10 +21,7 @@ _HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 def routes(tenant: Tenant) -> list[web.RouteDef]:
-    """Return the control endpoints. Requests to them are not entered in the ledger.
-
-    :param tenant: what they control.
-    """
+    """Return the control endpoints. Requests to them are not entered in the ledger."""
 
     async def calls(request: web.Request) -> web.Response:
         _check_host(request)

@@ -20,15 +20,7 @@ _CHECK_INTERVAL = 0.05
 
 
 class Body(web.StreamResponse):
-    """A response with a part of a file, or with bytes, that may end too early.
-
-    :param source: the file or the bytes.
-    :param offset: the first byte to send.
-    :param count: how many bytes to announce.
-    :param bytes_per_second: speed limit; ``None`` for none.
-    :param status: the HTTP status.
-    :param headers: the headers, without Content-Length.
-    """
+    """A response with a part of a file, or with bytes, that may end too early."""
 
     def __init__(
         self,
@@ -50,12 +42,7 @@ class Body(web.StreamResponse):
         self._closing: asyncio.Event | None = None
 
     def end_early(self, count: int, closing: asyncio.Event | None = None) -> None:
-        """Send only the beginning of the body, then close the connection.
-
-        :param count: how many bytes.
-        :param closing: set when the sandbox closes. If given, the connection stays open until then, or until the
-            client leaves.
-        """
+        """Send ``count`` bytes, then close the connection: at once, or when ``closing`` is set."""
         self._count, self._broken, self._closing = min(count, self._count), True, closing
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
@@ -104,12 +91,7 @@ def hang_up(request: BaseRequest) -> None:
 
 
 async def pause(request: BaseRequest, seconds: float | None, closing: asyncio.Event) -> None:
-    """Wait, but not longer than the client is connected and the sandbox is open.
-
-    :param request: a request of the client.
-    :param seconds: how long; ``None`` for indefinitely.
-    :param closing: set when the sandbox closes.
-    """
+    """Wait, indefinitely if ``seconds`` is ``None``, while the client is connected and the sandbox is open."""
     loop = asyncio.get_running_loop()
     end = None if seconds is None else loop.time() + seconds
     while not closing.is_set() and request.transport is not None:

@@ -65,10 +65,7 @@ class Download:
 
 
 class Downloads:
-    """All downloads of one sandbox; safe to use from any thread.
-
-    :param settings: the sandbox's settings.
-    """
+    """All downloads of one sandbox; safe to use from any thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -94,13 +91,10 @@ class Downloads:
 
     def status(self, download: Download) -> str:
         """Return ``accepted``, ``completed`` or ``failed``."""
-        if time.monotonic() < download.created + self._settings.export_seconds:
+        is_made = bool(download.fails) or download.stored.done()
+        if not is_made or time.monotonic() < download.created + self._settings.export_seconds:
             return "accepted"
-        if download.fails:
-            return "failed"
-        if not download.stored.done():
-            return "accepted"
-        return "failed" if download.stored.exception() else "completed"
+        return "failed" if download.fails or download.stored.exception() else "completed"
 
     def expected(self, download_id: str) -> Expected:
         """See :meth:`Sandbox.expected`."""

@@ -23,11 +23,7 @@ _REQUIRED = ("grant_type", "client_id", "client_secret", "scope")
 
 
 class OAuthServer:
-    """Issues tokens for the one client of the sandbox.
-
-    :param settings: the sandbox's settings.
-    :param client_secret: the client's first secret; random if not given.
-    """
+    """Issues tokens for the one client of the sandbox."""
 
     def __init__(self, settings: Settings, client_secret: str | None = None) -> None:
         self._settings = settings

@@ -25,11 +25,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 
 def csv_of(columns: Mapping[str, Column], batches: Iterator[Sequence[int]]) -> Iterator[tuple[int, str]]:
-    """The CSV in pieces, each with the number of its rows. The first piece is the header, with 0 rows.
-
-    :param columns: the columns by name.
-    :param batches: the numbers of the rows.
-    """
+    """The CSV in pieces, each with the number of its rows. The first piece is the header, with 0 rows."""
     yield 0, ",".join(columns) + "\r\n"
     for rows in batches:
         lines = map(",".join, zip(*(column.cells(rows) for column in columns.values()), strict=True))
@@ -44,9 +40,6 @@ def select(
 ) -> Iterator[Sequence[int]]:
     """The numbers of the selected rows in order, in batches.
 
-    :param columns: the columns by name.
-    :param rows: the numbers of all rows.
-    :param filter_by: filters, all of which must hold.
     :param sort_by: sort orders, applied in turn. Rows that tie keep their order; empty values come last.
     :raises ValueError: if there are more rows to sort than :data:`MOST_SORTED`.
     """
@@ -70,7 +63,6 @@ def select(
 def passes(item: Mapping[str, Any]) -> Callable[[Value], bool]:
     """Return a function that decides whether a value passes a filter. ``None`` passes ``isNull`` alone.
 
-    :param item: the filter, valid.
     :raises re.error: for a pattern that is no regular expression.
     :raises OverflowError: for a duration that is too long.
     """

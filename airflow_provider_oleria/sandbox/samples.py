@@ -25,12 +25,7 @@ class Subject(NamedTuple):
 
 
 def subject(words: Words, random: Random, number: int) -> Subject:
-    """Draw a person or a machine.
-
-    :param words: what the names are made of.
-    :param random: the random number generator.
-    :param number: its place in the table; one in 50 has an unusual name.
-    """
+    """Draw a person or a machine; one in 50 has an unusual name."""
     department = random.choice(words["departments"])
     if random.random() < _MACHINE_SHARE:
         name = f"svc-{random.choice(words['teams'])}-{random.choice(words['uses'])}"

@@ -25,11 +25,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 class Store:
-    """Presigns URLs and serves the objects behind them.
-
-    :param settings: the sandbox's settings.
-    :param downloads: the downloads whose files are the objects.
-    """
+    """Presigns URLs and serves the objects behind them."""
 
     def __init__(self, settings: Settings, downloads: Downloads) -> None:
         self._settings = settings
@@ -71,11 +67,7 @@ class Store:
         """Serve one object, if the URL's signature is valid."""
         departures = self._settings.departures
         if "Authorization" in request.headers and "two-credentials" not in departures:
-            message = (
-                "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
-                "parameter or the Authorization header should be specified"
-            )
-            return error(400, "InvalidArgument", message)
+            return error(400, "InvalidArgument", "Only one auth mechanism allowed")
         if "any-signature" not in departures and (refusal := self._refusal(request)) is not None:
             return refusal
         download = self._downloads.find(request.path.removeprefix(PATH).removesuffix(".csv"))
@@ -120,10 +112,7 @@ class Store:
 
 
 def expired(expiry: float) -> web.Response:
-    """Return S3's response to an expired presigned URL.
-
-    :param expiry: since when, in seconds since the epoch.
-    """
+    """Return S3's response to a URL that expired at ``expiry``, in seconds since the epoch."""
     times = {
         name: f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}"
         for name, moment in (("Expires", expiry), ("ServerTime", time.time()))
@@ -132,13 +121,7 @@ def expired(expiry: float) -> web.Response:
 
 
 def error(status: int, code: str, message: str, **details: str) -> web.Response:
-    """Return an error in S3's XML.
-
-    :param status: the HTTP status.
-    :param code: S3's code.
-    :param message: S3's text.
-    :param details: more elements of the body.
-    """
+    """Return an error in S3's XML."""
     elements = {"Code": code, "Message": message, **details, "RequestId": secrets.token_hex(8).upper()}
     inner = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in elements.items())
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'

@@ -12,11 +12,7 @@ from airflow_provider_oleria.sandbox.store import Store
 
 
 class Tenant:
-    """The state that the endpoints read and change.
-
-    :param settings: the sandbox's settings.
-    :param client_secret: the client's first secret; random if not given.
-    """
+    """The state that the endpoints read and change."""
 
     def __init__(self, settings: Settings, client_secret: str | None = None) -> None:
         self.settings = settings
