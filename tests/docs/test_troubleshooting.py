@@ -10,26 +10,26 @@ import pytest
 from .blocks import ROOT
 
 OTHERS = {"invalid_request", "invalid_client", "invalid_scope", "The conn_id", "isn't defined"}
-"""What the token endpoint and Airflow say."""
+"""Messages of the token endpoint and of Airflow."""
 
-SAYS = re.compile(r"^\| the log says .*?\n\n", re.MULTILINE | re.DOTALL)
+TABLES = re.compile(r"^\| message .*?\n\n", re.MULTILINE | re.DOTALL)
 
 
 def explained() -> list[str]:
     """The messages, cut where the page leaves something out."""
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
-    rows = [row for table in SAYS.findall(page) for row in table.splitlines()[2:] if row]
+    rows = [row for table in TABLES.findall(page) for row in table.splitlines()[2:] if row]
     quoted = [text for row in rows for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
     return sorted({part.strip(" :[]") for text in quoted for part in text.split("…")} - OTHERS - {""})
 
 
 def written() -> str:
-    """Everything the package may say."""
+    """All texts of the package."""
     trees = [ast.parse(path.read_text()) for path in (ROOT / "airflow_provider_oleria").rglob("*.py")]
-    return "\n".join(_said(node) for tree in trees for node in ast.walk(tree))
+    return "\n".join(_text(node) for tree in trees for node in ast.walk(tree))
 
 
-def _said(node: ast.AST) -> str:
+def _text(node: ast.AST) -> str:
     match node:
         case ast.JoinedStr(values=values):
             return "".join(value.value if isinstance(value, ast.Constant) else "…" for value in values)
@@ -43,7 +43,7 @@ WRITTEN = written()
 
 
 @pytest.mark.parametrize("message", explained())
-def test_the_package_says_so(message: str) -> None:
+def test_the_package_has_this_message(message: str) -> None:
     # A status, a pause and the like are filled in where the page spells them out.
-    said = re.sub(r"(?<=answered )\d+", "…", message)
-    assert re.search(re.escape(said).replace("…", ".*"), WRITTEN)
+    filled = re.sub(r"(?<=answered )\d+", "…", message)
+    assert re.search(re.escape(filled).replace("…", ".*"), WRITTEN)
