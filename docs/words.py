@@ -66,7 +66,9 @@ def files(paths: list[str]) -> Iterator[Path]:
     for path in map(Path, paths) if paths else (ROOT / name for name in (*FOLDERS, *FILES)):
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
         yield from (
-            file for file in found if file.suffix in SUFFIXES and file.resolve() not in LISTS and file.is_file()
+            file
+            for file in found
+            if file.suffix in SUFFIXES and file.resolve() not in LISTS and file.is_file()
         )
 
 
