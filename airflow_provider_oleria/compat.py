@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseSensorOperator as BaseSensorOperator
     from airflow.sdk import Connection
     from airflow.sdk import ObjectStoragePath as ObjectStoragePath
+    from airflow.sdk import literal as literal
     from airflow.sdk.configuration import conf as conf
     from airflow.sdk.definitions.asset import AssetRef as AssetRef
     from airflow.sdk.exceptions import AirflowException as AirflowException
@@ -51,6 +52,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_hook_lineage_collector": ("airflow.sdk.lineage", "airflow.lineage.hook"),
+    "literal": ("airflow.sdk", "airflow.utils.template"),
     "mask_secret": (
         "airflow.sdk.log",
         "airflow.sdk.execution_time.secrets_masker",

@@ -1,18 +1,18 @@
-"""The vocabulary of Oleria's Downloads API: data contexts, and what comes back. With ``Filter`` and ``Sort``, all a DAG
-file needs.
+"""The vocabulary of Oleria's Downloads API: data contexts, downloads, and how to save them.
 
-Source of every name: Oleria's developer documentation, "Working with Downloads" and API reference. Nothing here
-does I/O or imports more than the standard library.
+Source of every name: Oleria's developer documentation, "Working with Downloads" and API reference. DAG files
+import this module: it does no I/O and imports little.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from airflow_provider_oleria.arguments import column_names, column_types, texts, whole_number
 from airflow_provider_oleria.exceptions import OleriaInputError
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class DataContext(StrEnum):
-    """What can be exported. A member is its API name as a string; other strings stay usable.
+    """What can be exported. A member is a string, its API name; other names can be used as well.
 
     ``group`` and ``description`` are those of the vendor's documentation.
     """
@@ -137,25 +137,25 @@ class DataContext(StrEnum):
 
     @classmethod
     def warn_if_unknown(cls, name: str) -> None:
-        """Warn about a data context outside the published catalogue, offering the nearest known one.
+        """Warn if a data context is not published, and suggest the most similar one that is.
 
-        The catalogue is not proven complete, so this is no error.
+        No error: the published catalogue may be incomplete.
         """
         if name in cls._value2member_map_:
             return
-        import difflib  # which nobody needs otherwise
+        import difflib  # rarely needed
 
         near = difflib.get_close_matches(name, [member.value for member in cls], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         warnings.warn(
-            f"{name!r} is not among the data contexts Oleria has published; it is sent as it stands.{hint}",
+            f"{name!r} is not among the data contexts Oleria has published; it is sent unchanged.{hint}",
             UserWarning,
             stacklevel=3,
         )
 
 
 class DownloadStatus(StrEnum):
-    """Where an export stands."""
+    """The status of a download."""
 
     ACCEPTED = "accepted"
     COMPLETED = "completed"
@@ -163,19 +163,21 @@ class DownloadStatus(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> str:
-        """The member for a status Oleria has published; any other text unchanged, since Oleria may add statuses."""
+        """The member for a status that Oleria has published; any other text unchanged: Oleria may add statuses."""
         return cls(text) if text in tuple(cls) else text
 
 
 @dataclass(frozen=True)
-class Download:
-    """One export as the API describes it.
+class Download(dict[str, Any]):
+    """A download as the API describes it: the remote job.
 
-    :param download_id: its id (a uuid).
-    :param status: a :class:`DownloadStatus`, or the text of a status this version does not know.
-    :param error: on ``failed``, the vendor's code and message.
-    :param url: on ``completed``, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
-        log it, return it from a task or store it.
+    It is a dict as well, without the URL: a ``@task`` that returns it gives the next task a plain dict.
+
+    :param download_id: its id (a UUID).
+    :param status: a :class:`DownloadStatus`, or the text of a status that this version does not know.
+    :param error: of a failed download, the vendor's code and message.
+    :param url: of a completed download, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
+        log, return or store it. Copies and pickles lack it.
     """
 
     download_id: str
@@ -183,39 +185,34 @@ class Download:
     error: str | None = None
     url: str | None = field(default=None, repr=False)
 
-    def serialize(self) -> dict[str, Any]:
-        """What Airflow stores when a task returns it: everything but the URL."""
-        return {"download_id": self.download_id, "status": str(self.status), "error": self.error}
+    def __post_init__(self) -> None:
+        self.update(download_id=self.download_id, status=str(self.status), error=self.error)
 
-    @classmethod
-    def deserialize(cls, data: dict[str, Any], version: int) -> Download:
-        """The way back."""
-        return cls(
-            download_id=data["download_id"],
-            status=DownloadStatus.parse(data["status"]),
-            error=data["error"],
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "url": None}
 
 
 @dataclass(frozen=True)
 class SaveOptions:
-    """How to fetch an export, and what it must be like to replace the previous file.
+    """How to save a download, and which checks its file must pass to replace the previous one.
 
-    A gate that does not hold publishes nothing, and fails the task without using up its retries.
+    A check that does not pass publishes nothing and fails the task without using up its retries. A number, a list or a
+    dict may also be given as text, as a template renders it.
 
-    :param min_rows: gate: rows it must have at least, the header not counted.
-    :param required_columns: gate: columns it must have, among others, in any order.
-    :param exact_columns: gate: its exact header, to notice when the schema drifts.
-    :param column_types: for a ``.parquet`` destination: column → type, for columns that shall not be strings:
-        ``int64`` and its like, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
+    :param min_rows: check: smallest number of rows, without the header.
+    :param required_columns: check: columns that the file must have, among others, in any order.
+    :param exact_columns: check: the exact header, in this order.
+    :param column_types: for a ``.parquet`` destination: column → type, for columns that are not to be strings:
+        ``int64`` and similar, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
         ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty value is null in these.
     :param null_values: texts that are null in the columns of ``column_types``, besides the empty one: ``["N/A", "-"]``.
     :param on_type_error: what happens if a value does not fit its type: ``fail`` (the task fails, naming row and
         column) or ``null`` (the value becomes null, and is counted in the log and in ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
-    :param row_group_size: rows of a row group of a ``.parquet``; 64 MiB of data end one earlier.
-    :param max_concurrency: how many parts of a large file may be in flight at once; 1 fetches it in one stream.
-    :param part_size: bytes of each part. ``max_concurrency`` times ``part_size`` is what a transfer holds in memory.
+    :param row_group_size: rows in a row group of a ``.parquet``; 64 MiB of data end one earlier.
+    :param max_concurrency: how many parts of a large file are transferred at once; 1 uses a single stream.
+    :param part_size: size of a part, in bytes. A transfer holds ``max_concurrency`` times ``part_size`` in memory.
+    :raises OleriaInputError: naming the argument.
     """
 
     min_rows: int | None = None
@@ -230,14 +227,24 @@ class SaveOptions:
     part_size: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        for name in ("required_columns", "exact_columns", "null_values"):
-            if isinstance(getattr(self, name), str):
-                raise OleriaInputError(f"{name} must be a list of strings, not a string")
+        checked: dict[str, Any] = {
+            name: whole_number(name, getattr(self, name), 1)
+            for name in ("row_group_size", "max_concurrency", "part_size")
+        }
+        if self.min_rows is not None:
+            checked["min_rows"] = whole_number("min_rows", self.min_rows, 0)
+        if self.required_columns is not None:
+            checked["required_columns"] = column_names(
+                "required_columns", self.required_columns, ordered=False
+            )
+        if self.exact_columns is not None:
+            checked["exact_columns"] = column_names("exact_columns", self.exact_columns, ordered=True)
+        if self.column_types is not None:
+            checked["column_types"] = column_types(self.column_types)
+        checked["null_values"] = texts("null_values", self.null_values)
         if self.on_type_error not in ("fail", "null"):
             raise OleriaInputError(f"on_type_error must be 'fail' or 'null', not {self.on_type_error!r}")
-        for name in ("max_concurrency", "part_size"):
-            if getattr(self, name) < 1:
-                raise OleriaInputError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+        vars(self).update(checked)
 
 
 class Column(NamedTuple):
@@ -252,19 +259,21 @@ class Column(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SavedDownload:
-    """An export that stands at its destination.
+class SavedDownload(dict[str, Any]):
+    """A download that is saved as a file.
 
-    :param download_id: the download id.
-    :param data_context: what was exported; ``None`` where only the id was known.
+    It is a dict as well, without ``columns`` and without what is unknown: a ``@task`` may return it.
+
+    :param download_id: its id.
+    :param data_context: what was exported; ``None`` if only the id was known.
     :param status: always ``completed``.
     :param path: the destination.
-    :param size_bytes: size of the file at the destination.
-    :param row_count: CSV records received, the header not counted.
-    :param sha256: of the file at the destination, hexadecimal.
+    :param size_bytes: size of the file.
+    :param row_count: records of the CSV, without the header.
+    :param sha256: of the file, hexadecimal.
     :param source_sha256: of the CSV as received.
     :param type_errors: values that did not fit their type and became null, with ``on_type_error="null"``.
-    :param columns: of the file at the destination.
+    :param columns: of the file.
     """
 
     download_id: str
@@ -278,9 +287,8 @@ class SavedDownload:
     type_errors: int = 0
     columns: tuple[Column, ...] = field(default=(), repr=False)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same as a plain dict, without the columns and what is not known: what the operators return."""
-        result = asdict(self)
-        del result["columns"]
-        # Each key is an XCom of its own, and Airflow 3.0 cannot store None as one.
-        return {name: value for name, value in result.items() if value is not None}
+    def __post_init__(self) -> None:
+        # None is left out: with multiple_outputs each key is an XCom, and Airflow 3.0 cannot store None as one.
+        self.update(
+            {name: value for name, value in vars(self).items() if value is not None and name != "columns"}
+        )

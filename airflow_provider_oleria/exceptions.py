@@ -1,26 +1,26 @@
-"""What can go wrong, arranged by what helps: nothing a retry could do, or trying again.
+"""The errors, by what helps: a change, or another try.
 
-None of these is an ``AirflowException``: a sensor's ``soft_fail`` would turn that into a skip. The operators and
-the sensor translate :class:`OleriaFatalError` into ``AirflowFailException`` at their own border.
+None of them is an ``AirflowException``, which a sensor's ``soft_fail`` would turn into a skip. The operators and the
+sensor raise ``AirflowFailException`` for an :class:`OleriaFatalError`.
 """
 
 from __future__ import annotations
 
 
 class OleriaError(Exception):
-    """Anything this package raises. Its text never holds a secret, a token or a presigned URL."""
+    """Base of all errors of this package. Their texts hold no secret, token or presigned URL."""
 
 
 class OleriaFatalError(OleriaError):
-    """No retry can mend this; somebody has to change something."""
+    """A retry will not help: configuration or input must change."""
 
 
 class OleriaInputError(OleriaFatalError, ValueError):
-    """An argument (data context, filter, sort order, destination) is not what the API or Airflow accepts."""
+    """An argument (data context, filter, sort order, destination …) is not valid."""
 
 
 class OleriaConfigurationError(OleriaFatalError, ValueError):
-    """The Airflow Connection lacks a field, or a field is malformed."""
+    """The Airflow Connection does not exist, or a field of it is missing or malformed."""
 
 
 class OleriaAuthError(OleriaFatalError):
@@ -32,81 +32,81 @@ class OleriaForbiddenError(OleriaFatalError):
 
 
 class OleriaNotFoundError(OleriaFatalError):
-    """404: absent, or not visible to this credential."""
+    """404: it does not exist, or this credential may not see it."""
 
 
 class OleriaRequestError(OleriaFatalError):
-    """The API refused the request as such: a 400, another 4xx, or a redirect."""
+    """The API refused the request: 400, another 4xx, or a redirect."""
 
 
 class OleriaCheckError(OleriaFatalError):
-    """The export is whole, but not what the task accepts (``min_rows``, ``required_columns`` …)."""
+    """The file did not pass a check (``min_rows``, ``required_columns`` …)."""
 
 
 class OleriaDownloadFailedError(OleriaFatalError):
-    """The export ended with status ``failed``."""
+    """The download ended with status ``failed``."""
 
 
 class OleriaFormatError(OleriaFatalError):
-    """The CSV that came cannot be written in the format the destination's suffix asks for."""
+    """The CSV cannot be written in the destination's format."""
 
 
 class OleriaTransientError(OleriaError):
-    """Another try of the task may well succeed."""
+    """Another try may succeed."""
 
 
 class OleriaRetriesExhaustedError(OleriaTransientError):
-    """An outage outlasted the patience for it; ``__cause__`` is its last :class:`OleriaOutageError`."""
+    """The retry budget of a call is used up; ``__cause__`` is the last :class:`OleriaOutageError`."""
 
 
 class OleriaOutageError(OleriaTransientError):
-    """Asking again in a moment may well succeed.
+    """The same request may succeed in a moment.
 
-    ``retry_after`` is how many seconds the other side asked to wait, if it did.
+    ``retry_after``: seconds that the server asked to wait, if it did.
     """
 
     retry_after: float | None = None
 
 
 class OleriaUnavailableError(OleriaOutageError):
-    """A 5xx or a 429."""
+    """The response was a 5xx or a 429."""
 
 
 class OleriaUnreachableError(OleriaOutageError):
-    """No connection could be made: the request surely did not arrive."""
+    """No connection could be made: the request was not received."""
 
 
 class OleriaResponseLostError(OleriaOutageError):
-    """The request went out, no answer came back: whether it was carried out is unknown."""
+    """The request was sent, but no response came: whether it was carried out is unknown."""
 
 
 class OleriaTransferError(OleriaOutageError):
-    """The file did not arrive whole."""
+    """The file did not arrive completely."""
 
 
 class OleriaUrlExpiredError(OleriaTransferError):
-    """403 from the store: the presigned URL is no longer accepted."""
+    """403 from the store: it does not accept the presigned URL any more."""
 
 
 class OleriaObjectChangedError(OleriaTransientError):
-    """The export was replaced in the store while it was being fetched."""
+    """The file in the store was replaced during the transfer."""
 
 
 class OleriaDestinationError(OleriaTransientError):
-    """The destination cannot be written just now: its disk is full, its store is in trouble."""
+    """The destination cannot be written at the moment: its disk is full, or its store does not respond."""
 
 
 class OleriaTimeoutError(OleriaTransientError):
-    """The deadline passed before the export was complete."""
+    """The download was not completed in time."""
 
 
 class OleriaDownloadGoneError(OleriaTransientError):
-    """An export the task itself has started is not known any more (404); another try can start a new one."""
+    """404 for a download that the task has started; another try can start a new one."""
 
 
 class OleriaDownloadNotReadyError(OleriaTransientError):
-    """The export is still being made; there is nothing to save yet."""
+    """The download is not completed yet, so there is nothing to save."""
 
 
 class OleriaProtocolError(OleriaTransientError):
-    """An answer that the published contract does not know."""
+    """A response, or a trigger's event, that the published API does not describe."""

@@ -1,17 +1,18 @@
-"""Filters and sort orders: builders for them, and the one rule of what is valid.
+"""Filters and sort orders: builders for them, and the check that the API will accept them.
 
-A filter is the API's own dict, whether a builder made it or a DAG author typed it: Airflow's templating
-and mapping then reach inside it, and there is nothing to convert. Source of the operator matrix: Oleria's developer
-documentation, "Working with Downloads".
+A filter is the API's own dict, built or typed: Airflow's templates and mapping work inside it. Source of the operator
+matrix: Oleria's developer documentation, "Working with Downloads".
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from airflow_provider_oleria.arguments import is_unrendered, read_text
 from airflow_provider_oleria.exceptions import OleriaInputError
 
 _COMPARISONS = ("gt", "gte", "lt", "lte", "between")
@@ -31,11 +32,10 @@ OPERATORS: Final[Mapping[str, tuple[str, ...]]] = {
 SORT_TYPES: Final = ("asc", "desc")
 
 _DURATION = re.compile(r"[1-9][0-9]*[smhdw]")
-_TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 class _Field:
-    """One field of a data context; its methods are the operators its data type has."""
+    """A field of a data context. Its methods are the operators of its data type."""
 
     data_type: str
 
@@ -140,7 +140,7 @@ class TimestampField(_Ordered):
 
 
 class EnumField(_Listed):
-    """Filters on a value out of a fixed set."""
+    """Filters on a value of a fixed set."""
 
     data_type = "enum"
 
@@ -156,7 +156,7 @@ class Filter:
 
 
 class Sort:
-    """Builds the API's sort orders: ``Sort.desc("createdAt")``. Several apply in turn."""
+    """Builds the API's sort orders: ``Sort.desc("createdAt")``. The first of several comes first."""
 
     @staticmethod
     def asc(field: str) -> dict[str, str]:
@@ -170,23 +170,24 @@ class Sort:
 
 
 def checked_filters(filter_by: Any) -> list[dict[str, Any]]:
-    """The filters as the API takes them.
+    """Check filters, and convert their values to the API's types.
 
-    A value Airflow has yet to render (a template, an XCom) passes unchecked: call again when it is rendered.
+    A value that Airflow has yet to render is returned unchecked: call this again once it is rendered.
 
-    :param filter_by: a list of filters, or ``None``.
-    :raises OleriaInputError: (a ``ValueError``) naming the item, its field and what is wrong.
+    :param filter_by: a list of filters, its text, or ``None``.
+    :return: the filters as the API takes them.
+    :raises OleriaInputError: naming the item, its field and what is wrong.
     """
     return _checked_list("filter_by", filter_by, _checked_filter)
 
 
 def checked_sorts(sort_by: Any) -> list[dict[str, Any]]:
-    """The sort orders as the API takes them; otherwise as :func:`checked_filters`."""
+    """Check sort orders, as :func:`checked_filters` does filters."""
     return _checked_list("sort_by", sort_by, _checked_sort)
 
 
 def in_words(filter_by: Any, sort_by: Any) -> str:
-    """What is asked for, for people: `` where department eq Engineering, sorted by createdAt desc``.
+    """Describe filters and sort orders: `` where department eq Engineering, sorted by createdAt desc``.
 
     :param filter_by: filters.
     :param sort_by: sort orders.
@@ -206,13 +207,14 @@ def _first_values(values: list[Any]) -> str:
 
 
 def _checked_list(name: str, items: Any, check: Callable[[str, Any], dict[str, Any]]) -> list[dict[str, Any]]:
-    if is_unrendered(items):
-        return items  # type: ignore[no-any-return]  # a template or an XCom, checked once it is rendered
+    items = read_text(items)
+    if _is_template(items):
+        return items  # type: ignore[no-any-return]  # checked once it is rendered
     if items is None:
         return []
     if not isinstance(items, list | tuple):
         raise OleriaInputError(f"{name} must be a list of dicts, not {type(items).__name__}: {items!r}")
-    return [item if is_unrendered(item) else check(f"{name}[{n}]", item) for n, item in enumerate(items)]
+    return [item if _is_template(item) else check(f"{name}[{n}]", item) for n, item in enumerate(items)]
 
 
 def _checked_sort(where: str, item: Any) -> dict[str, Any]:
@@ -225,12 +227,12 @@ def _checked_filter(where: str, item: Any) -> dict[str, Any]:
     _check_keys(where, item, required={"dataType", "field", "filterType"}, optional={"values"})
     data_type, filter_type = item["dataType"], item["filterType"]
     _check_choice(f"{where} dataType", data_type, tuple(OPERATORS))
-    if is_unrendered(data_type) or is_unrendered(filter_type):
+    if _is_template(data_type) or _is_template(filter_type):
         return dict(item)
     where = f"{where} ({item['field']})"
     _check_choice(f"{where}: filterType for a {data_type}", filter_type, OPERATORS[data_type])
     values = item.get("values")
-    if is_unrendered(values):
+    if _is_template(values):
         return dict(item)
     values = [] if values is None else values
     if not isinstance(values, list | tuple):
@@ -253,47 +255,47 @@ def _check_keys(
             f"{where} {' and '.join(problems)}; it takes {', '.join(sorted(required | optional))}"
         )
     field = item["field"]
-    if not is_unrendered(field) and not (isinstance(field, str) and field):
+    if not _is_template(field) and not (isinstance(field, str) and field):
         raise OleriaInputError(f"{where}: field must be a column's name, not {field!r}")
 
 
 def _check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices and not is_unrendered(value):
+    if value not in choices and not _is_template(value):
         raise OleriaInputError(f"{what} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def _check_count(where: str, filter_type: str, count: int) -> None:
     match filter_type:
         case "isNull" | "isNotNull":
-            right, wanted = count == 0, "no values"
+            valid, expected = count == 0, "no values"
         case "between":
-            right, wanted = count == 2, "two values, from and to"
+            valid, expected = count == 2, "two values, from and to"
         case "in" | "notIn":
-            right, wanted = count >= 1, "at least one value"
+            valid, expected = count >= 1, "at least one value"
         case _:
-            right, wanted = count == 1, "one value"
-    if not right:
-        raise OleriaInputError(f"{where}: {filter_type} takes {wanted}, not {count}")
+            valid, expected = count == 1, "one value"
+    if not valid:
+        raise OleriaInputError(f"{where}: {filter_type} takes {expected}, not {count}")
 
 
 def _checked_value(where: str, value_type: str, value: Any) -> Any:
-    if is_unrendered(value):
+    if _is_template(value):
         return value
     value = _as_json(value)
     try:
         return _READERS[value_type](value)
-    except (ValueError, TypeError):
-        wanted = _WANTED[value_type]
-        raise OleriaInputError(f"{where}: {value!r} is not {wanted}") from None
+    except (ValueError, TypeError, OverflowError):
+        raise OleriaInputError(f"{where}: {value!r} is not {_EXPECTED[value_type]}") from None
 
 
 def _number(value: Any) -> int | float:
-    # A rendered template is a string, so a number may come as one.
     if isinstance(value, bool):
         raise TypeError
-    if isinstance(value, int | float):
-        return value
-    return int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
+    if isinstance(value, str):  # a rendered template
+        value = int(value) if re.fullmatch(r"[+-]?\d+", value) else float(value)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def _boolean(value: Any) -> bool:
@@ -311,7 +313,7 @@ def _boolean(value: Any) -> bool:
 def _timestamp(value: Any) -> str:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
-        # Airflow's {{ ds }} and the API's own timestamps are UTC.
+        # Airflow's {{ ds }} and the API's timestamps are UTC.
         moment = moment.replace(tzinfo=UTC)
     return str(_as_json(moment))
 
@@ -336,7 +338,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "timestamp": _timestamp,
     "duration": _duration,
 }
-_WANTED: Final[Mapping[str, str]] = {
+_EXPECTED: Final[Mapping[str, str]] = {
     "string": "a string",
     "enum": "a string",
     "number": "a number",
@@ -347,16 +349,17 @@ _WANTED: Final[Mapping[str, str]] = {
 
 
 def _as_json(value: Any) -> Any:
-    """Datetimes in the API's own form: ISO 8601, UTC."""
+    """Datetimes in the API's form: ISO 8601, UTC."""
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
         raise OleriaInputError(f"{value!r} has no time zone; give an aware datetime")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    try:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        raise OleriaInputError(f"{value!r} is out of range in UTC") from None
 
 
-def is_unrendered(value: Any) -> bool:
-    """Whether Airflow has yet to fill this in: a Jinja template, or an XCom reference."""
-    if isinstance(value, str):
-        return any(mark in value for mark in _TEMPLATE_MARKS)
-    return hasattr(value, "resolve")
+def _is_template(value: object) -> bool:
+    """Whether the value itself, not a part of it, has yet to be rendered."""
+    return not isinstance(value, Mapping | list | tuple) and is_unrendered(value)

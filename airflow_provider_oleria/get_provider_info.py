@@ -1,4 +1,4 @@
-"""What Airflow reads about the package."""
+"""The provider's metadata, which Airflow reads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 from airflow_provider_oleria import __version__
 from airflow_provider_oleria.connection import form
 
-# Under both names: Airflow 2.11 reads the one, Airflow 3 the other.
+# Under two names: Airflow 3 reads asset-uris, Airflow 2.11 dataset-uris.
 _ASSET_URIS = [
     {
         "schemes": ["oleria"],
-        "handler": "airflow_provider_oleria.observability.lineage.sanitize_uri",
-        "to_openlineage_converter": "airflow_provider_oleria.observability.lineage.asset_to_openlineage",
+        "handler": "airflow_provider_oleria.assets.oleria.sanitize_uri",
+        "factory": "airflow_provider_oleria.assets.oleria.create_asset",
+        "to_openlineage_converter": "airflow_provider_oleria.assets.oleria.convert_asset_to_openlineage",
     }
 ]
 
@@ -28,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Oleria",
                 "external-doc-url": "https://docs.oleria.com/",
+                "how-to-guide": [f"/docs/{page}.md" for page in ("operators", "sensor", "hook", "trigger")],
                 "tags": ["service"],
             }
         ],
@@ -41,10 +43,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {"integration-name": "Oleria", "python-modules": ["airflow_provider_oleria.triggers.oleria"]}
         ],
-        "extra-links": [
-            "airflow_provider_oleria.links.oleria.OleriaGuideLink",
-            "airflow_provider_oleria.links.oleria.OleriaSavedFileLink",
-        ],
+        "extra-links": ["airflow_provider_oleria.links.oleria.OleriaSavedFileLink"],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,
         "connection-types": [

@@ -10,7 +10,6 @@ Needs the Connection ``oleria_default``.
 from __future__ import annotations
 
 import csv
-import time
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,7 +42,7 @@ def oleria_dormant_accounts() -> None:
             DataContext.ACCOUNT_UTILIZATION,
             filter_by=[Filter.number("dormantDays").gte(90), Filter.boolean("mfaEnabled").eq(False)],
         )
-        hook.wait_for_download(download.download_id, deadline=time.time() + 1800)
+        hook.wait_for_download(download.download_id, timeout=1800)
         with TemporaryDirectory() as folder:
             file = Path(folder, "dormant.csv")
             hook.save_download(download.download_id, file.as_uri())

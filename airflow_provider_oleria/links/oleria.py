@@ -1,4 +1,4 @@
-"""The buttons on the page of a task that exports."""
+"""Buttons on the page of a task."""
 
 from __future__ import annotations
 
@@ -10,27 +10,17 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 
-class OleriaGuideLink(BaseOperatorLink):
-    """To the vendor's guide to downloads."""
-
-    name = "Oleria's guide to downloads"
-
-    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """The same for all tasks."""
-        return "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
-
-
 class OleriaSavedFileLink(BaseOperatorLink):
-    """To the saved file in the console of S3 or GCS; no link for other stores, and before it is saved.
+    """The saved file in the console of S3 or GCS; no link for other stores, or before the file is saved.
 
-    Airflow 3 asks in the worker when the task has ended, well or not, and stores the link. 2.11 asks in its webserver
-    when somebody looks: there, what the task returned says where the file is. Nothing is connected to.
+    Airflow 3 calls this in the worker at the end of the task and stores the link. Airflow 2.11 calls it in the
+    webserver, where the task's return value has the path. The link is made from the path, without a request.
     """
 
     name = "Saved file"
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
-        """The console's address; empty where there is none.
+        """The URL in the console; empty if there is none.
 
         :param operator: the task.
         :param ti_key: its run.
@@ -39,7 +29,7 @@ class OleriaSavedFileLink(BaseOperatorLink):
 
         if hasattr(operator, "saved"):
             path = operator.saved.path if operator.saved else None
-        else:  # a task as the webserver knows it
+        else:  # the webserver has a serialized operator
             from airflow_provider_oleria.compat import XCom
 
             result = XCom.get_value(ti_key=ti_key, key="return_value")

@@ -1,1 +1,1 @@
-"""What others are told of an export: asset events, lineage, metrics, traces. None of it ever fails the export."""
+"""Asset events, lineage, metrics and traces. None of them ever fails a task."""

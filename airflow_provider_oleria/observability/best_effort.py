@@ -1,4 +1,4 @@
-"""What is done beside an export never fails it."""
+"""Work that must not fail the task."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def best_effort(what: str) -> Iterator[None]:
-    """Go on when something beside the export fails, and say so.
+    """Log an error as a warning, and continue.
 
-    :param what: is done here.
+    :param what: the work, to begin the log line with.
     """
     try:
         yield
     except Exception:
-        log.warning("%s failed; the export itself does not suffer from it.", what, exc_info=True)
+        log.warning("%s failed. The download is not affected.", what, exc_info=True)

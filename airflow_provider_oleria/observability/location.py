@@ -1,4 +1,4 @@
-"""Where a saved file stands, as others call it."""
+"""The names of a saved file: in assets, in OpenLineage, and in the console of its store."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 _SCHEMES: Final = {"": "file", "local": "file", "s3a": "s3", "gcs": "gs"}
-"""Names that fsspec has for what all others know by one."""
+"""Schemes of fsspec for stores that have another scheme elsewhere."""
 
 _PLAIN: Final = "/-._~!$&'()*+,;=:@"
-"""What a URI's path may have besides letters and digits (RFC 3986)."""
+"""Characters of a URI's path that are not escaped, besides letters and digits (RFC 3986)."""
 
 
 class Location(NamedTuple):
-    """A file, without the Airflow Connection that reaches it.
+    """The location of a file, without the Airflow Connection.
 
     :param scheme: of its store, such as ``s3``, ``gs`` or ``file``.
-    :param bucket: or host, or container; empty for a local file.
-    :param key: its path there, without the leading slash.
+    :param bucket: bucket, host or container; empty for a local file.
+    :param key: path in the bucket, without the leading slash.
     """
 
     scheme: str
@@ -36,19 +36,19 @@ class Location(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """Its URI, as Airflow's assets have it (AIP-60)."""
+        """The URI of the file's asset (AIP-60)."""
         return f"{self.scheme}://{self.bucket}/{quote(self.key, safe=_PLAIN)}"
 
     @property
     def openlineage(self) -> tuple[str, str]:
-        """Its namespace and name, as OpenLineage's naming conventions have them."""
+        """Namespace and name by OpenLineage's naming conventions."""
         if self.scheme == "file":
             return "file", f"/{self.key}"
         return f"{self.scheme}://{self.bucket}", self.key
 
     @property
     def console_url(self) -> str:
-        """Where a person can look at it in the store's own console; empty where there is none."""
+        """URL of the file in the console of its store; empty if there is none."""
         bucket, key = quote(self.bucket, safe=""), quote(self.key)
         match self.scheme:
             case "s3":

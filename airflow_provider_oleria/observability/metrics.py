@@ -1,7 +1,7 @@
-"""Every metric and span of this package: what they are called, and how they get to Airflow.
+"""All metrics and spans of this package. ``docs/observability.md`` lists their names.
 
-Metrics go through Airflow's ``Stats``, spans through the OpenTelemetry API, which does nothing unless somebody has set
-it up: Airflow has from 3.2 on, with ``[traces] otel_on``. The table of all names is in ``docs/observability.md``.
+Metrics go to Airflow's ``Stats``, spans to the OpenTelemetry API, which does nothing unless it is configured: Airflow
+3.2 and newer does so with ``[traces] otel_on``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 CREATE: Final = "oleria.create"
 WAIT: Final = "oleria.wait"
 SAVE: Final = "oleria.save"
-"""The steps of an export. Each has ``.succeeded`` and ``.failed`` (counters), ``.duration`` (timer), and a span."""
+"""The steps of a download. Each has ``.succeeded`` and ``.failed`` (counters), ``.duration`` (timer), and a span."""
 
 RESUMED: Final = "oleria.resumed"
 SAVED_BYTES: Final = "oleria.save.bytes"
 SAVED_ROWS: Final = "oleria.save.rows"
-TOKEN_MINTED: Final = "oleria.token.minted"  # noqa: S105  # no password
+TOKEN_MINTED: Final = "oleria.token.minted"  # noqa: S105  # not a password
 RATE_LIMITED: Final = "oleria.api.rate_limited"
 
 
 def count(name: str, by: int = 1, **tags: str) -> None:
-    """Add to a counter.
+    """Increase a counter.
 
-    :param name: one of this module's.
-    :param by: how many.
-    :param tags: for a backend that has tags; others get the bare name.
+    :param name: a name of this module.
+    :param by: by how much.
+    :param tags: for a back end that has tags; others receive the name alone.
     """
     with best_effort("Counting a metric"):
         from airflow_provider_oleria.compat import Stats
@@ -44,20 +44,20 @@ def count(name: str, by: int = 1, **tags: str) -> None:
 
 @contextmanager
 def step(name: str, oleria_conn_id: str, **about: str) -> Iterator[Span]:
-    """Take the time of a step of an export, count how it ends, and trace it.
+    """Measure a step of a download, count its result, and trace it.
 
-    No error's text or traceback goes into the span: its type is enough there, the text is in the log.
+    The span receives the type of an error, but not its text or traceback, which are in the log.
 
     :param name: ``CREATE``, ``WAIT`` or ``SAVE``.
-    :param oleria_conn_id: the Connection it is done with: a tag of each metric, an attribute of the span.
+    :param oleria_conn_id: the Connection: a tag of each metric, an attribute of the span.
     :param about: further attributes of the span, in the namespace ``oleria.``.
-    :return: the span, for what is known later.
+    :return: the span, for attributes that are known later.
     """
     from opentelemetry import trace
 
     attributes = {"oleria.conn_id": oleria_conn_id} | {f"oleria.{key}": value for key, value in about.items()}
     started = time.monotonic()
-    # Not start_as_current_span(), which is three times as many objects: thousands of waits are open at once.
+    # start_as_current_span() would create three times as many objects, and thousands of waits are open at once.
     span = trace.get_tracer(__name__).start_span(name, attributes=attributes)
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:

@@ -1,4 +1,4 @@
-"""What the events of a task's outlets say about the file that was saved."""
+"""The saved file's metadata in the events of a task's outlets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _EXTRA: Final[tuple[str, ...]] = ("path", "row_count", "size_bytes", "sha256", "
 
 
 def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownload) -> None:
-    """Put the saved file's metadata into the event of each outlet.
+    """Add the saved file's metadata to the event of each outlet.
 
-    An asset's event says them as its extra. An asset alias, of which Airflow cannot know what it stands for, gets the
-    file itself as its asset. Airflow adds the run's partition key, where there is one.
+    They become the extra of an asset's event. An asset alias receives the file itself as its asset. Airflow adds the
+    run's partition key, if there is one.
 
     :param context: Airflow's.
     :param outlets: the task's.
@@ -28,8 +28,7 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     """
     from airflow_provider_oleria.compat import Asset, AssetAlias, AssetRef
 
-    result = saved.as_dict()
-    extra: dict[str, Any] = {key: result[key] for key in _EXTRA if key in result}
+    extra: dict[str, Any] = {key: saved[key] for key in _EXTRA if key in saved}
     for outlet in outlets:
         with best_effort(f"Describing {outlet!r}"):
             if isinstance(outlet, AssetAlias):

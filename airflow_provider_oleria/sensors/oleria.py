@@ -1,6 +1,6 @@
-"""Waits for an export that another task started.
+"""Waits for a download that another task has started.
 
-What only a run needs is imported where it is used: DAG files import this module.
+DAG files import this module, so what only a run needs is imported where it is used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_oleria.arguments import text
 from airflow_provider_oleria.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class OleriaDownloadSensor(BaseSensorOperator):
-    """Waits until an export is completed: in poke, reschedule and deferrable mode.
+    """Waits until a download is completed: in poke, reschedule or deferrable mode.
 
-    ``soft_fail`` skips on timeout only: a failed export, or credentials that are refused, fail the sensor in every
-    mode, without using up its retries.
+    ``soft_fail`` skips on a timeout only. A failed download or refused credentials fail the sensor in every mode,
+    without using up its retries.
 
-    :param download_id: the export to wait for, such as ``create.output["download_id"]``. (templated)
+    :param download_id: the download to wait for, such as ``create.output["download_id"]``. (templated)
     :param oleria_conn_id: the Airflow Connection. (templated)
-    :param deferrable: wait in the triggerer, holding no worker slot. The pause is ``poke_interval``, or, with
-        ``exponential_backoff``, grows up to ``max_wait``.
+    :param deferrable: wait in the triggerer, without a worker slot. The pause is ``poke_interval``; with
+        ``exponential_backoff`` it grows up to ``max_wait``.
     """
 
     template_fields: Sequence[str] = ("download_id", "oleria_conn_id")
@@ -55,9 +56,11 @@ class OleriaDownloadSensor(BaseSensorOperator):
         self.oleria_conn_id = oleria_conn_id
         self.deferrable = deferrable
         self._last_status = "unknown"
+        text("download_id", download_id)
+        text("oleria_conn_id", oleria_conn_id)
 
     def execute(self, context: Context) -> Any:
-        """Wait here, or ask once and hand over to the triggerer."""
+        """Wait here, or poll once and defer."""
         with fail_without_retries():
             if not self.deferrable:
                 return self._wait_here(context)
@@ -66,21 +69,21 @@ class OleriaDownloadSensor(BaseSensorOperator):
             return None
 
     def poke(self, context: Context) -> bool:
-        """Ask once.
+        """Poll once.
 
-        :return: whether the export is completed.
-        :raises OleriaError: it failed, or cannot be asked for.
+        :return: whether the download is completed.
+        :raises OleriaError: it failed, or the API did not answer.
         """
         from airflow_provider_oleria.api.protocol import check_not_failed
 
-        request = self.hook.get_download(self.download_id)
-        check_not_failed(request)
-        self._last_status = str(request.status)
-        self.log.info("Download %s: %s.", self.download_id, request.status)
-        return request.status is DownloadStatus.COMPLETED
+        download = self.hook.get_download(self.download_id)
+        check_not_failed(download)
+        self._last_status = str(download.status)
+        self.log.info("Download %s: %s.", self.download_id, download.status)
+        return download.status is DownloadStatus.COMPLETED
 
     def execute_complete(self, context: Context, event: Any) -> None:
-        """Resume after the deferral: check what the trigger reports.
+        """Resume after the deferral.
 
         :param event: the trigger's event.
         """
@@ -92,16 +95,13 @@ class OleriaDownloadSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(str(problem)) from problem
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; ``soft_fail`` turns a timeout into a skip, and nothing else.
-
-        Airflow's own method would skip for whatever went wrong while deferred.
-        """
+        """Resume after the deferral. ``soft_fail`` skips on a timeout only; Airflow's own method skips on any error."""
         from airflow_provider_oleria.compat import trigger_timed_out
 
         try:
             if trigger_timed_out(next_method, next_kwargs):
                 raise AirflowSensorTimeout(
-                    f"download {self.download_id}: the triggerer did not get to wait for it in time"
+                    f"download {self.download_id}: the trigger was lost, and the time is up"
                 )
             with fail_without_retries():
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
@@ -114,7 +114,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException) as problem:
-            # Airflow's text says neither what was waited for nor how it stood.
+            # Airflow's text names neither the download nor its status.
             raise type(problem)(
                 f"download {self.download_id}, last status {self._last_status}: {problem}"
             ) from problem
@@ -142,7 +142,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
 
     @cached_property
     def hook(self) -> OleriaHook:
-        """The hook, made when the task runs."""
+        """The hook."""
         from airflow_provider_oleria.hooks.oleria import OleriaHook
 
         return OleriaHook(self.oleria_conn_id)

@@ -1,1 +1,1 @@
-"""What operators and the sensor share as Airflow tasks: resuming a download, deferral."""
+"""What the operators and the sensor share as Airflow tasks: resuming a download, deferral, errors."""

@@ -1,4 +1,4 @@
-"""What the operators and the sensor share: how they defer, and how errors cross into Airflow."""
+"""Deferral, and how errors reach Airflow."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import OleriaFatalError
 
 TRIGGER_GRACE: Final = timedelta(minutes=5)
-"""Airflow's own timeout of a trigger skips the method that resumes the task, so it comes later than the deadline
-the trigger keeps itself: only for a trigger that is lost."""
+"""How long after the trigger's own deadline Airflow's timeout ends a trigger that is lost. Airflow's timeout skips the
+method that resumes the task, so it must not come first."""
 
 
 def trigger_timeout(deadline: float) -> timedelta:
-    """Airflow's own limit for a trigger that keeps ``deadline`` (epoch seconds) itself."""
+    """Airflow's timeout for a trigger that ends by itself at ``deadline``.
+
+    :param deadline: in epoch seconds.
+    """
     return timedelta(seconds=deadline - time.time()) + TRIGGER_GRACE
 
 
-def abandoned_message(download_id: str, status: str) -> str:
-    """What there is to say when a wait is ended from outside."""
+def stopped_message(download_id: str, status: str) -> str:
+    """The log line for a wait that is ended from outside."""
     return (
-        f"Download {download_id} (last known status: {status}) is not waited for any longer. It goes on at Oleria, "
-        "whose API has no cancel"
+        f"Stopped waiting for download {download_id} (last status: {status}). "
+        "Oleria keeps processing it: its API cannot cancel a download"
     )
 
 
 @contextmanager
 def fail_without_retries() -> Iterator[None]:
-    """Fail the task without using up its retries where a retry could not help."""
+    """Fail the task without using up its retries if a retry would not help."""
     try:
         yield
     except OleriaFatalError as problem:

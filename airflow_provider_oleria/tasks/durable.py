@@ -1,4 +1,8 @@
-"""What a task run remembers of its export from one try to the next, and when a try goes on with it."""
+"""Resuming a download: its id is stored, so that the next try of a task does not start another one.
+
+Not Airflow 3.3's ``ResumableJobMixin``: that serves the synchronous path only, does not compare what is asked for with
+what was started, knows no age, and gives a cleared task its old result.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,11 @@ from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaCheckError,
     OleriaDownloadGoneError,
+    OleriaForbiddenError,
     OleriaFormatError,
     OleriaNotFoundError,
 )
+from airflow_provider_oleria.observability.best_effort import best_effort
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +30,7 @@ KEY: Final = "oleria_download"
 
 
 class Store(Protocol):
-    """Airflow's ``context["task_state_store"]``: kept per DAG, run, task and map index, from try to try."""
+    """Airflow's ``context["task_state_store"]``: one for each DAG, run, task and map index, for all tries."""
 
     def get(self, key: str) -> Any: ...
 
@@ -33,125 +39,139 @@ class Store(Protocol):
     def delete(self, key: str) -> None: ...
 
 
-class StartedExport(NamedTuple):
-    """An export of this task run.
+class StartedDownload(NamedTuple):
+    """A download that this task has started.
 
-    :param request: the export as the API last described it.
+    :param download: as the API last described it.
     :param created_at: when the API accepted it, in epoch seconds.
     """
 
-    request: Download
+    download: Download
     created_at: float
 
 
-def fingerprint(account: tuple[str, str], body: dict[str, Any]) -> str:
-    """Tells exports apart that are not the same: a hash of whose export is asked for, and of what is asked for.
-
-    :param account: API URL and client id.
-    :param body: the request to start the export.
-    """
-    return hashlib.sha256(json.dumps([account, body], sort_keys=True).encode()).hexdigest()
+def fingerprint(*parts: Any) -> str:
+    """A hash of values that can be written as JSON: equal for equal values, and none of them can be read from it."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class ResumeRecord:
-    """The one export of a task run.
+    """The record of the download that a task has started.
 
-    :param store: where it is kept; ``None`` where there is no such thing (before Airflow 3.3), or it is not wanted:
-        then nothing is remembered.
+    :param store: where it is kept; ``None`` before Airflow 3.3, or if it is not wanted: then nothing is stored.
+    :param request: fingerprint of the request, and of the tenant and the Connection it is sent to.
+    :param saving: fingerprint of the destination and the options to save with.
     """
 
-    def __init__(self, store: Store | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store | None, request: str, saving: str, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
+        self._request = request
+        self._saving = saving
         self._clock = clock
 
-    def keep(self, request: Download, fingerprint: str) -> StartedExport:
-        """Remember an export that was started just now."""
+    def save(self, download: Download) -> StartedDownload:
+        """Store a download that has just been started."""
         created_at = self._clock()
         if self._store is not None:
+            record = {
+                "download_id": download.download_id,
+                "fingerprint": self._request,
+                "created_at": created_at,
+            }
             try:
-                self._store.set(
-                    KEY,
-                    {
-                        "download_id": request.download_id,
-                        "fingerprint": fingerprint,
-                        "created_at": created_at,
-                    },
-                )
+                self._store.set(KEY, record)
             except Exception:
-                # To fail here would start a second export for certain; to go on does so only if this try fails.
+                # To fail here would certainly start a second download; to continue does so only if this try fails.
                 log.warning(
-                    "Airflow did not store download id %s: another try would start another export.",
-                    request.download_id,
+                    "Airflow did not store download id %s: another try would start another download.",
+                    download.download_id,
                     exc_info=True,
                 )
-        return StartedExport(request, created_at)
+        return StartedDownload(download, created_at)
 
-    def recall(self, fingerprint: str, window: float, ask: Callable[[str], Download]) -> StartedExport | None:
-        """The export an earlier try has started, if it is the one wanted now and still good for it.
+    def load(self, window: float, get: Callable[[str], Download]) -> StartedDownload | None:
+        """The download that an earlier try has started, if it can be resumed.
 
-        :param fingerprint: of what is wanted now.
-        :param window: how old it may be, in seconds.
-        :param ask: asks the API where an export stands.
+        :param window: its maximum age, in seconds.
+        :param get: requests a download from the API.
         """
-        match self._store and self._store.get(KEY):
+        record: Any = self._store.get(KEY) if self._store is not None else None
+        match record:
             case {
-                "download_id": str(known),
-                "fingerprint": stored,
+                "download_id": str(download_id),
+                "fingerprint": request,
                 "created_at": int() | float() as created_at,
             }:
                 age = self._clock() - created_at
             case _:
                 return None
         try:
-            if stored != fingerprint:
-                raise _Useless("it is not the export this task asks for now")
+            if request != self._request:
+                raise _UnusableError("it was started with other arguments, or for another Connection")
+            if record.get("refused") == self._saving:
+                raise _UnusableError(
+                    "its file was refused, and neither the checks nor the format have changed"
+                )
             if age >= window:
-                raise _Useless(f"it was started {age:.0f} s ago, resume_window is {window:.0f} s")
-            request = _alive(known, ask)
-        except _Useless as why:
+                raise _UnusableError(f"it was started {age:.0f} s ago, resume_window is {window:.0f} s")
+            download = _usable(download_id, get)
+        except _UnusableError as reason:
             log.info(
-                "Starting a new export, not going on with download %s of an earlier try: %s.", known, why
+                "Starting a new download instead of resuming %s of an earlier try: %s.", download_id, reason
             )
             return None
         log.info(
-            "Going on with download %s, which an earlier try started %.0f s ago: %s.",
-            *(known, age, request.status),
+            "Resuming download %s, started %.0f s ago by an earlier try: %s.",
+            *(download_id, age, download.status),
         )
-        return StartedExport(request, created_at)
+        return StartedDownload(download, created_at)
+
+    def delete(self) -> None:
+        """Delete the record, once the download is delivered: a task that is cleared then starts a new one."""
+        if self._store is not None:
+            self._store.delete(KEY)
 
     @contextmanager
-    def while_useful(self) -> Iterator[None]:
-        """Wait for the export and save it herein: where nothing can be made of this one, the next try starts another.
+    def kept_up_to_date(self) -> Iterator[None]:
+        """Wait for the download and save it in this block: the record receives what the next try must know.
 
-        :raises OleriaDownloadGoneError: Oleria does not know it.
+        :raises OleriaDownloadGoneError: Oleria does not know the download.
         """
         try:
             yield
         except OleriaNotFoundError as problem:
             raise OleriaDownloadGoneError(
-                f"{problem}. The task had started this export: another try starts a new one, unless it is found again"
+                f"{problem}. The task has started this download: another try starts a new one, unless it is found again"
             ) from problem
         except (OleriaCheckError, OleriaFormatError):
-            # It will never be anything else; to go on with it would be to fail for as long as it is remembered.
-            log.info("This export is of no use to the task: cleared, it starts a new one.")
-            self.forget()
+            self._refuse()
             raise
 
-    def forget(self) -> None:
-        """The export is delivered: whoever clears the task wants a new one."""
-        if self._store is not None:
-            self._store.delete(KEY)
+    def _refuse(self) -> None:
+        """Note that the file was refused: the same options would refuse it again."""
+        if self._store is None:
+            return
+        with best_effort("Noting that the file was refused"):
+            self._store.set(KEY, {**self._store.get(KEY), "refused": self._saving})
+            log.info(
+                "When the task is cleared, it saves the same download if its checks or types have changed, "
+                "and otherwise starts a new one."
+            )
 
 
-class _Useless(Exception):
-    """Why an export cannot be gone on with."""
+class _UnusableError(Exception):
+    """Why a download cannot be resumed."""
 
 
-def _alive(download_id: str, ask: Callable[[str], Download]) -> Download:
+def _usable(download_id: str, get: Callable[[str], Download]) -> Download:
     try:
-        request = ask(download_id)
+        download = get(download_id)
     except OleriaNotFoundError:
-        raise _Useless("Oleria does not know it any more (404)") from None
-    if request.status is DownloadStatus.FAILED:
-        raise _Useless(f"it failed ({request.error or 'no reason given'})")
-    return request
+        raise _UnusableError("Oleria does not know it any more (404)") from None
+    except OleriaForbiddenError:
+        raise _UnusableError("this credential may not see it (403)") from None
+    if download.status is DownloadStatus.FAILED:
+        raise _UnusableError(f"it failed ({download.error or 'no reason given'})")
+    return download

@@ -1,30 +1,43 @@
-"""Waits for an export in the triggerer; what it reports is written and read here."""
+"""Waits for a download in the triggerer, and reads the event there is at the end."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_oleria import exceptions
 from airflow_provider_oleria.downloads import DownloadStatus
+from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.tasks.deferral import abandoned_message
+from airflow_provider_oleria.net.redaction import redacted
+from airflow_provider_oleria.tasks.deferral import stopped_message
+
+_ERRORS: Final = {
+    name: kind
+    for name, kind in vars(exceptions).items()
+    if isinstance(kind, type) and issubclass(kind, OleriaError)
+}
+"""The errors that an event may name."""
+
+_MAX_MESSAGE: Final = 1000
+"""Characters of an unexpected error's text that go into the event."""
 
 
 class OleriaDownloadTrigger(BaseTrigger):
-    """Fires one event when an export has ended, or cannot be waited for any longer.
+    """Fires one event when a download has ended, or cannot be waited for any longer.
 
-    Neither its row nor its event holds more than the download id: a presigned URL and a token are credentials.
+    Neither the trigger's row nor its event holds a token or a presigned URL.
 
-    :param download_id: the export to wait for.
+    :param download_id: the download to wait for.
     :param oleria_conn_id: the Airflow Connection.
-    :param poll_interval: shortest pause between two questions, in seconds.
+    :param poll_interval: shortest pause between two polls, in seconds.
     :param max_poll_interval: longest pause, in seconds.
     :param deadline: when to give up, in epoch seconds; ``None`` for never.
-    :param started_at: when the export was started, in epoch seconds, so that a triggerer that is restarted asks no
-        oftener than the one before; ``None``, as in the row of an earlier version, for now.
+    :param started_at: when the download was created, in epoch seconds: a triggerer that is restarted then polls no more
+        often than the one before. ``None`` for now.
     """
 
     def __init__(
@@ -62,39 +75,47 @@ class OleriaDownloadTrigger(BaseTrigger):
         """Wait, then fire the one event that :func:`completed_download` reads."""
         event = {"download_id": self.download_id, "status": "completed"}
         try:
-            await OleriaHook(self.oleria_conn_id).await_download(
+            await OleriaHook(self.oleria_conn_id)._await(
                 self.download_id,
-                poll_interval=self.poll_interval,
-                max_poll_interval=self.max_poll_interval,
-                deadline=self.deadline,
-                started_at=self.started_at,
+                self.poll_interval,
+                self.max_poll_interval,
+                self.deadline,
+                self.started_at,
             )
-        except exceptions.OleriaError as problem:
+        except OleriaError as problem:
             event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
+        except Exception as problem:
+            # An exception would fail the task without a word about its download.
+            text = redacted(f"{type(problem).__name__}: {problem}")[:_MAX_MESSAGE]
+            self.log.error("%s", redacted(traceback.format_exc()))  # noqa: TRY400  # only redacted
+            event |= {
+                "status": "error",
+                "error": OleriaTransientError.__name__,
+                "message": f"waiting for download {self.download_id} failed in the triggerer: {text}",
+            }
         yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
-        """Log what is known. Airflow 3.3 and newer calls this when somebody acts on the deferred task.
+        """Log the download's last status. Airflow 3.3 and newer calls this when a user ends the deferred task.
 
-        A mere cancellation means nothing: every triggerer that is restarted cancels its triggers.
+        Cancellation does not mean that: each triggerer that is restarted cancels its triggers.
         """
-        self.log.warning("%s.", abandoned_message(self.download_id, DownloadStatus.ACCEPTED))
+        self.log.warning("%s.", stopped_message(self.download_id, DownloadStatus.ACCEPTED))
 
 
 def completed_download(event: object) -> str:
-    """The id of the download the trigger saw completed; whatever else it met is raised.
+    """Read a trigger's event.
 
-    :param event: the event as the resumed task gets it.
-    :return: the download id.
-    :raises OleriaError: the error the trigger met, or what is wrong with the event.
+    :param event: the event, as the resumed task receives it.
+    :return: the id of the completed download.
+    :raises OleriaError: the error that the trigger met, or what is wrong with the event.
     """
     match event:
         case {"status": "completed", "download_id": str(download_id)}:
             return download_id
         case {"status": "error", "error": str(name), "message": str(message)}:
-            kind = getattr(exceptions, name, exceptions.OleriaProtocolError)
-            raise kind(message)
+            raise _ERRORS.get(name, OleriaProtocolError)(message)
         case _:
-            raise exceptions.OleriaProtocolError(
-                f"the task was resumed, but not by an event that says that its export is completed: {event!r}"
+            raise OleriaProtocolError(
+                f"the task was resumed by an event that does not report a completed download: {event!r}"
             )

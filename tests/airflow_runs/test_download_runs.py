@@ -167,7 +167,7 @@ def test_the_hook_in_a_task(run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: 
             hook = OleriaHook()
             download = hook.create_download(DataContext.OLERIA_USERS)
             hook.wait_for_download(download.download_id, poll_interval=0.05)
-            return hook.save_download(download.download_id, f"file://{tmp_path}/users.csv").as_dict()
+            return hook.save_download(download.download_id, f"file://{tmp_path}/users.csv")
 
         @task
         def careless() -> Any:

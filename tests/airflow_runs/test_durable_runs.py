@@ -22,8 +22,8 @@ Clear = Callable[[DAG, Run], Run]
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
-GOING_ON = "Going on with download"
-ANEW = "Starting a new export, not going on with download"
+RESUMING = "Resuming download"
+REPLACING = "Starting a new download instead of resuming"
 
 
 @remembering
@@ -35,7 +35,7 @@ def test_an_export_still_being_made_is_waited_for_by_the_next_try(
     run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
 
     assert run.tries == {"export": 2}
-    assert GOING_ON in run.log
+    assert RESUMING in run.log
     assert len(created(oleria_sandbox)) == 1
     assert_whole(oleria_sandbox, run.xcom("export"))
 
@@ -105,7 +105,7 @@ def test_a_failed_export_is_replaced_when_the_task_is_cleared(
     run = clear(dag, run_dag(dag))
 
     assert run.states == {"export": "success"}
-    assert f"{ANEW} {created(oleria_sandbox)[0]} of an earlier try: it failed (E42: " in run.log
+    assert f"{REPLACING} {created(oleria_sandbox)[0]} of an earlier try: it failed (E42: " in run.log
     assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
 
 
@@ -118,7 +118,7 @@ def test_an_export_that_is_gone_is_replaced_by_the_next_try(
     run = run_dag(export_dag(tmp_path, deferrable=deferrable, retries=1))
 
     assert run.tries == {"export": 2}
-    assert f"{ANEW} {created(oleria_sandbox)[0]} of an earlier try: Oleria does not know it" in run.log
+    assert f"{REPLACING} {created(oleria_sandbox)[0]} of an earlier try: Oleria does not know it" in run.log
     assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
 
 
@@ -136,23 +136,99 @@ def test_an_export_that_is_not_known_for_a_moment_is_gone_on_with(
 
 @remembering
 @both_modes
-def test_an_export_that_did_not_pass_a_gate_is_replaced_when_the_task_is_cleared(
-    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
+@pytest.mark.parametrize(
+    ("wrong", "corrected"),
+    [
+        ({"min_rows": 10**9}, {"min_rows": 1}),
+        ({"exact_columns": ["id"]}, {}),
+        (
+            {"destination": "file://{}/out.parquet", "column_types": {"department": "int64"}},
+            {"destination": "file://{}/out.parquet"},
+        ),
+    ],
+    ids=["rows", "columns", "types"],
+)
+def test_a_corrected_check_or_type_saves_the_same_download(
+    run_dag: RunDag,
+    clear: Clear,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    *,
+    wrong: dict[str, Any],
+    corrected: dict[str, Any],
+    deferrable: bool,
 ) -> None:
-    run = run_dag(export_dag(tmp_path, deferrable=deferrable, min_rows=10**9))
+    def dag(arguments: dict[str, Any]) -> DAG:
+        arguments = {
+            name: value.format(tmp_path) if name == "destination" else value
+            for name, value in arguments.items()
+        }
+        return export_dag(tmp_path, deferrable=deferrable, **arguments)
+
+    run = run_dag(dag(wrong))
     assert run.states == {"export": "failed"}
-    run = clear(export_dag(tmp_path, deferrable=deferrable), run)
+    run = clear(dag(corrected), run)
 
     assert run.states == {"export": "success"}
-    assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
+    assert [run.xcom("export", "download_id")] == created(oleria_sandbox)
+
+
+@remembering
+def test_a_refused_file_is_replaced_when_the_task_is_cleared_without_a_change(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    dag = export_dag(tmp_path, min_rows=10**9)
+    run = clear(dag, run_dag(dag))
+
+    assert "its file was refused, and neither the checks nor the format have changed" in run.log
+    assert len(created(oleria_sandbox)) == 2
+
+
+@remembering
+@both_modes
+@pytest.mark.parametrize("visible", [True, False])
+def test_a_rotation_of_client_id_and_secret_keeps_the_download_that_the_new_ones_may_see(
+    run_dag: RunDag,
+    clear: Clear,
+    oleria_sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    visible: bool,
+    deferrable: bool,
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    dag = export_dag(tmp_path, deferrable=deferrable)
+    run = run_dag(dag)
+    oleria_sandbox.rotate_credentials()
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", oleria_sandbox.connection_json())
+    if not visible:
+        oleria_sandbox.fail(Fault(kind="get", status=403, times=1))
+    run = clear(dag, run)
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == (1 if visible else 2)
+
+
+@remembering
+def test_a_download_is_not_resumed_with_another_connection_id(
+    run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
+    run = run_dag(export_dag(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", oleria_sandbox.connection_json())
+    run = clear(export_dag(tmp_path, oleria_conn_id="other"), run)
+
+    assert run.states == {"export": "success"}
+    assert len(created(oleria_sandbox)) == 2
 
 
 @remembering
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"data_context": "employees"}, "it is not the export this task asks for now"),
-        ({"resume_window": 0}, "resume_window is 0 s"),
+        ({"data_context": "employees"}, "it was started with other arguments, or for another Connection"),
+        ({"resume_window": 0.001}, "resume_window is 0 s"),
     ],
     ids=["other request", "too old"],
 )
@@ -175,7 +251,7 @@ def test_an_export_that_is_not_the_one_wanted_now_is_replaced(
 
 
 @remembering
-def test_an_export_of_another_account_is_not_gone_on_with(
+def test_a_download_of_another_tenant_is_not_resumed(
     run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
@@ -185,7 +261,7 @@ def test_an_export_of_another_account_is_not_gone_on_with(
     monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", moved)
     run = clear(dag, run)
 
-    assert "it is not the export this task asks for now" in run.log
+    assert "it was started with other arguments, or for another Connection" in run.log
     assert len(created(oleria_sandbox)) == 2
 
 
@@ -252,7 +328,7 @@ def test_the_timeout_counts_from_the_creation_whichever_try_waits(
     assert run.states == {"export": "failed"}
     assert run.tries == {"export": 3}
     assert len(created(oleria_sandbox)) == 1
-    assert run.log.count(GOING_ON) >= 2
+    assert run.log.count(RESUMING) >= 2
     assert f"{created(oleria_sandbox)[0]} was not complete when the time was up" in run.log
     oleria_sandbox.settings.export_seconds = 0
     run = clear(dag, run)
@@ -296,7 +372,7 @@ def test_more_timeout_gives_the_same_export_more_time(
 
 
 @remembering
-def test_a_retry_after_a_timeout_starts_anew_where_reattach_window_says_so(
+def test_a_retry_after_a_timeout_starts_anew_where_resume_window_says_so(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     oleria_sandbox.settings.export_seconds = 3600

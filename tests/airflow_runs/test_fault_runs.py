@@ -277,5 +277,5 @@ def test_a_lost_trigger_skips_only_if_it_ran_out_of_time(error: str, soft_fail: 
 )
 def test_an_event_that_does_not_say_completed_is_no_success(event: Any) -> None:
     operator = OleriaDownloadOperator(task_id="export", data_context="identities")
-    with pytest.raises(OleriaProtocolError, match="not by an event that says that its export is completed"):
+    with pytest.raises(OleriaProtocolError, match="by an event that does not report a completed download"):
         operator.execute_complete({}, event)

@@ -49,8 +49,8 @@ def test_execution_timeout_leaves_nothing_and_says_what_is_known(
 
     assert run.states == {"export": "failed"}
     status = "accepted" if while_ == "polling" else "completed"
-    assert f"Download {created(oleria_sandbox)[0]} (last known status: {status})" in run.log
-    assert "whose API has no cancel" in run.log
+    assert f"Stopped waiting for download {created(oleria_sandbox)[0]} (last status: {status})" in run.log
+    assert "its API cannot cancel a download" in run.log
     assert no_part_is_left(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_o
 
     assert run.states == {"export": "failed"}
     status = "accepted" if while_ == "polling" else "completed"
-    assert f"Download {created(oleria_sandbox)[0]} (last known status: {status})" in run.log
+    assert f"Stopped waiting for download {created(oleria_sandbox)[0]} (last status: {status})" in run.log
     assert no_part_is_left(tmp_path)
     oleria_sandbox.settings.export_seconds = 0
     run = clear(dag, run)
@@ -112,5 +112,5 @@ def test_a_trigger_killed_by_a_user_says_what_is_known(caplog: pytest.LogCapture
     trigger._log = logging.getLogger("trigger")  # Airflow 3's own goes past pytest
     asyncio.run(trigger.on_kill())
 
-    assert "Download id-1 (last known status: accepted) is not waited for any longer" in caplog.text
-    assert "whose API has no cancel" in caplog.text
+    assert "Stopped waiting for download id-1 (last status: accepted)" in caplog.text
+    assert "its API cannot cancel a download" in caplog.text

@@ -31,8 +31,8 @@ def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
     run = run_dag(dag)
 
     assert re.search(
-        "The export of accessInventoryIdentitiesV2 where department in Engineering, Sales, "
-        r"sorted by createdAt desc is complete, \d+ s after its start\.",
+        r"Download \S+ of accessInventoryIdentitiesV2 where department in Engineering, Sales, "
+        r"sorted by createdAt desc is completed, \d+ s after its start\.",
         run.log,
     )
     with sqlite3.connect(airflow_db) as db:
@@ -52,7 +52,7 @@ def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
     ]
 
 
-def test_the_buttons_of_a_task_lead_to_the_guide_and_to_the_saved_file(
+def test_the_button_of_a_task_leads_to_the_saved_file(
     run_dag: RunDag, bucket: Bucket, tmp_path: Path
 ) -> None:
     with new_dag("buttons") as dag:
@@ -68,16 +68,15 @@ def test_the_buttons_of_a_task_lead_to_the_guide_and_to_the_saved_file(
             )
     run = run_dag(dag)
 
-    guide = "https://docs.oleria.com/developer-docs/api-reference/working-with-downloads"
     in_console = f"https://console.aws.amazon.com/s3/object/{bucket.name}?prefix=risks.csv"
-    assert buttons(dag, run, "s3") == [guide, in_console]
-    assert buttons(dag, run, "disk") == [guide, ""]
+    assert buttons(dag, run, "s3") == [in_console]
+    assert buttons(dag, run, "disk") == [""]
 
 
 def buttons(dag: DAG, run: Run, task_id: str) -> list[str]:
     """Where they lead: stored by Airflow 3 when the task has ended, asked for by the webserver of 2.11."""
     if AIRFLOW_V_3_0_PLUS:
-        return [run.xcom(task_id, f"_link_{link}") for link in ("OleriaGuideLink", "OleriaSavedFileLink")]
+        return [run.xcom(task_id, "_link_OleriaSavedFileLink")]
     from airflow.models.taskinstancekey import TaskInstanceKey
     from airflow.serialization.serialized_objects import SerializedDAG
 

@@ -20,9 +20,9 @@ from airflow_provider_oleria.exceptions import (
     OleriaDestinationError,
     OleriaInputError,
 )
-from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.transfer.destination import local
+from airflow_provider_oleria.transfer.pipeline import prepared
 
 from .saving import ROWS, assert_whole, either_way, save
 
@@ -100,7 +100,7 @@ def test_a_full_disk_is_found_before_anything_is_fetched(
 ) -> None:
     full_at(0)
     with pytest.raises(OleriaDestinationError, match=r"out.csv' cannot be written: \[Errno 27\]"):
-        OleriaHook().check_destination((tmp_path / "out.csv").as_uri())
+        prepared((tmp_path / "out.csv").as_uri(), SaveOptions())
 
     assert not oleria_sandbox.calls
     assert not list(tmp_path.iterdir())

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import fsspec
 import pytest
 
-from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.transfer.pipeline import prepared
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -79,10 +80,10 @@ def test_what_a_killed_worker_left_behind_is_removed(
 def test_a_folder_is_found_before_an_export_is_started(store: fsspec.AbstractFileSystem) -> None:
     store.pipe("memory://lake/out.csv/already.csv", b"")
     with pytest.raises(OleriaInputError, match="cannot be written: /lake/out.csv is a folder"):
-        OleriaHook().check_destination(PATH)
+        prepared(PATH, SaveOptions())
 
 
 def test_looking_whether_it_can_be_written_leaves_nothing(store: fsspec.AbstractFileSystem) -> None:
-    OleriaHook().check_destination(PATH)
+    prepared(PATH, SaveOptions())
 
     assert store.find("memory://") == []

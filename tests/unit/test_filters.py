@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -65,6 +66,20 @@ def number(filter_type: str, *values: object) -> dict:
         (number("isNull", 1), "isNull takes no values"),
         (number("gt", "many"), "'many' is not a number"),
         (number("gt", True), "True is not a number"),
+        (number("gt", float("nan")), "nan is not a number"),
+        (number("in", 1, float("-inf")), "-inf is not a number"),
+        (number("gt", "nan"), "'nan' is not a number"),
+        (number("gt", "1e999"), "'1e999' is not a number"),
+        (number("gt", "9" * 5000), "is not a number"),
+        (
+            {
+                "dataType": "timestamp",
+                "field": "at",
+                "filterType": "gt",
+                "values": ["0001-01-01T00:00+02:00"],
+            },
+            "0001-01-01",
+        ),
         (number("gt", None), "None is not a number"),
         (
             {"dataType": "timestamp", "field": "createdAt", "filterType": "last", "values": ["a week"]},
@@ -166,7 +181,27 @@ def test_datetimes_are_sent_in_utc_and_naive_ones_refused() -> None:
         Filter.timestamp("at").gt(datetime(2026, 1, 1))
 
 
-def test_what_is_asked_for_can_be_said_in_words() -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+        datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-2))),
+    ],
+)
+def test_a_timestamp_out_of_range_in_utc_is_refused(moment: datetime) -> None:
+    with pytest.raises(ValueError, match="is out of range in UTC"):
+        Filter.timestamp("at").gt(moment)
+
+
+def test_filters_may_be_text_as_a_template_renders_them() -> None:
+    filters = [Filter.number("age").gt(1), Filter.boolean("isAdmin").eq(True)]
+
+    assert checked_filters(str(filters)) == checked_filters(json.dumps(filters)) == filters
+    with pytest.raises(ValueError, match="filter_by must be a list of dicts, not str"):
+        checked_filters("department = 'x'")
+
+
+def test_filters_can_be_described() -> None:
     filters = [Filter.string("name").in_("a", "b", "c", "d"), Filter.timestamp("lastUsedAt").is_null()]
 
     assert in_words(filters, [Sort.asc("name"), Sort.desc("createdAt")]) == (

@@ -6,14 +6,18 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import airflow
 import jsonschema
 import pytest
 
 from airflow_provider_oleria import __version__
+from airflow_provider_oleria.assets.oleria import convert_asset_to_openlineage, create_asset, sanitize_uri
+from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.get_provider_info import get_provider_info
 from airflow_provider_oleria.transfer.destination import resolve
@@ -31,6 +35,25 @@ def test_provider_info_is_valid_against_airflows_own_schema() -> None:
     jsonschema.validate(info, schema("provider_info"))
     # Only the schema of a provider.yaml says how a connection's form is to be described (Airflow 3.2 and newer).
     jsonschema.validate(info["connection-types"], schema("provider.yaml")["properties"]["connection-types"])
+
+
+def test_airflow_finds_the_functions_for_assets() -> None:
+    (entry,) = get_provider_info()["asset-uris"]
+    for key in ("handler", "factory", "to_openlineage_converter"):
+        module, _, name = entry[key].rpartition(".")
+        assert callable(getattr(import_module(module), name))
+
+
+def test_the_asset_of_a_data_context() -> None:
+    for host in ("devx.mytenant.example", "https://devx.mytenant.example"):
+        asset = create_asset(host=host, data_context=DataContext.RISKS, extra={"owner": "security"})
+        assert (asset.uri, asset.extra) == ("oleria://devx.mytenant.example/risks", {"owner": "security"})
+    dataset = convert_asset_to_openlineage(asset, None)
+    assert (dataset.namespace, dataset.name) == ("oleria://devx.mytenant.example", "risks")
+    with pytest.raises(
+        ValueError, match="an asset of Oleria is oleria://<host of the API URL>/<data context>"
+    ):
+        sanitize_uri(urlsplit("oleria://devx.mytenant.example"))
 
 
 def schema(name: str) -> dict[str, Any]:
