@@ -92,7 +92,7 @@ class AsyncClient:
         return None
 
     @clear_frames
-    async def _send(self, step: Request) -> Response:
+    async def _send(self, step: Request) -> Response | None:
         access = self._connection.access
         settings = self._used = access.settings
         token = await TOKENS.aget(settings, self._on_mint, step.deadline)
@@ -100,7 +100,8 @@ class AsyncClient:
         problem: OleriaError
         try:
             async with self._connection.slots:
-                await self._connection.wait_for_gate()
+                if gate(settings.api_url).is_closed:  # since the request queued for its slot
+                    return None
                 async with self._session.request(
                     step.method,
                     url,

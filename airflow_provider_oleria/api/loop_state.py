@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from airflow_provider_oleria.api.rate_limit import gate
 from airflow_provider_oleria.api.single_flight import SingleFlight
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings
 from airflow_provider_oleria.net.route import Route, find_triggerer_route
@@ -82,14 +81,6 @@ class CachedConnection:
         if self.access.settings == used:
             await self._reads.join(None, self._read_again)
         return self.access.settings != used
-
-    async def wait_for_gate(self) -> None:
-        """Wait until the tenant may be called.
-
-        The gate was open when the request began to wait for its slot; other requests may have closed it since.
-        """
-        while (seconds := gate(self.access.settings.api_url).wait()) > 0:  # noqa: ASYNC110  # a time, no event
-            await asyncio.sleep(seconds)
 
     async def _read_again(self) -> Access:
         settings = await self._read()

@@ -70,7 +70,7 @@ class CloseGate:
 
 @dataclass(frozen=True)
 class Request:
-    """Send this to the API with an access token. Result: a :class:`Response`.
+    """Send this to the API with an access token. Result: a :class:`Response`; ``None`` if the gate closed before.
 
     The driver drops a token that the API refuses with 401: the next request gets a new one.
 
@@ -317,7 +317,9 @@ def call(
             budget.check(seconds, _PAUSED)
             yield Sleep(seconds)
         try:
-            response: Response = yield Request(method, path, body, deadline)
+            response: Response | None = yield Request(method, path, body, deadline)
+            if response is None:
+                continue
             if 200 <= response.status < 300:
                 if response.body:
                     return response

@@ -36,6 +36,11 @@ class Gate:
                 self._waiting = 0
             self._opens_at = max(self._opens_at, now + seconds)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no request may be sent now."""
+        return self._clock() < self._opens_at
+
     def wait(self) -> float:
         """Return whether a request may be sent now.
 

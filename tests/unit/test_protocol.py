@@ -288,6 +288,20 @@ def test_nothing_is_sent_while_the_gate_is_closed(talk: Any) -> None:
     assert script.sent == 1
 
 
+@pytest.mark.parametrize("flow", [protocol.get, protocol.create])
+def test_a_request_for_which_the_gate_closed_waits_there_again(flow: Any) -> None:
+    script = Script(None, answer(200, ACCEPTED), turns=[0.0, 3.0])
+    assert script.run(flow("id-1")).download_id == "id-1"
+
+    assert [type(step) for step in script.steps] == [Request, Sleep, Request]
+
+
+def test_a_gate_that_closes_during_the_call_keeps_to_the_deadline() -> None:
+    script = Script(None, turns=[0.0, 900.0])
+    with pytest.raises(OleriaTimeoutError, match="paused"):
+        script.run(protocol.get("id-1", deadline=protocol.time.monotonic() + 30))
+
+
 def test_a_429_closes_the_gate_and_a_503_does_not() -> None:
     script = Script(answer(429), answer(503), answer(200, ACCEPTED))
     script.run(protocol.get("id-1"))

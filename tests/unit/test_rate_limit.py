@@ -22,7 +22,12 @@ def clock() -> Clock:
 
 
 def test_a_gate_is_open_until_it_is_closed(clock: Clock) -> None:
-    assert Gate(clock).wait() == 0
+    one = Gate(clock)
+    assert (one.wait(), one.is_closed) == (0, False)
+    one.close(7)
+    assert one.is_closed
+    clock.now += 7
+    assert (one.wait(), one.is_closed) == (0, False)
 
 
 def test_one_closure_holds_everybody_until_its_time(clock: Clock) -> None:
