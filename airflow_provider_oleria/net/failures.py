@@ -65,9 +65,10 @@ def requests_failure(problem: Exception, route: Route) -> OleriaError:
     :param route: how the host is reached.
     :return: the error to raise. It is an ``OleriaResponseLostError`` only if the request may have been sent.
     """
-    if isinstance(problem, OleriaError):  # raised while the request was routed
-        return problem
     causes = list(_causes(problem))
+    for cause in causes:
+        if isinstance(cause, OleriaError):  # of the route; requests takes it for a malformed URL
+            return cause
     refused = [match for cause in causes if (match := _TUNNEL_FAILED.match(str(cause)))]
     # ``connect()`` of http.client opens the connection, TLS and proxy included. What it raises was not sent.
     sent = not any(

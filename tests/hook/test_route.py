@@ -1,0 +1,334 @@
+"""Proxies and CA bundles, as worker and triggerer meet them, over real sockets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_oleria.api import protocol
+from airflow_provider_oleria.api.tokens import TOKENS
+from airflow_provider_oleria.exceptions import (
+    OleriaConfigurationError,
+    OleriaError,
+    OleriaFatalError,
+    OleriaInputError,
+    OleriaResponseLostError,
+    OleriaRetriesExhaustedError,
+)
+from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.net.route import find_ca_bundle, find_route
+from airflow_provider_oleria.net.session import SafeSession
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.servers.proxy import Proxy, running_proxy
+
+from .certificates import Authority
+from .conftest import Ask
+
+HOST = "devx.tenant.invalid"
+STORE = "store.tenant.invalid"
+VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle")
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def tenant(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Points the Connection at a host that only a proxy can reach; takes extras of the Connection."""
+
+    def configure(**extra: Any) -> None:
+        TOKENS.clear()
+        fields = json.loads(oleria_sandbox.connection_json())
+        fields["host"] = f"https://{HOST}"
+        fields["extra"] |= {
+            "auth_url": f"https://{HOST}/oauth2/token",
+            "verify": str(authority.bundle),
+            **extra,
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(fields))
+
+    return configure
+
+
+@pytest.fixture
+def proxy(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """An inspecting proxy, set as HTTPS_PROXY without a scheme."""
+    with running_proxy(int(oleria_sandbox.api_url.rsplit(":", 1)[1])) as running:
+        running.certificates[HOST] = authority.issue(HOST)
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{running.port}")
+        yield running
+
+
+def test_a_proxy_without_scheme_and_an_own_ca_serve_both(
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask
+) -> None:
+    tenant()
+    assert ask(download_id).download_id == download_id
+    assert {head.split(" HTTP")[0] for head in proxy.requests} == {f"CONNECT {HOST}:443"}
+
+
+@pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
+def test_credentials_of_the_proxy_are_sent_to_it(
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv(variable, f"http://user:p%40ss%3Aword@127.0.0.1:{proxy.port}")
+    tenant()
+    ask(download_id)
+    expected = base64.b64encode(b"user:p@ss:word").decode()
+    assert all(f"Proxy-Authorization: Basic {expected}" in head for head in proxy.requests)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (407, "answered 407: it does not accept the user name and password in HTTPS_PROXY"),
+        (403, f"answered 403 to the request to connect to {HOST}"),
+        (405, "or correct HTTPS_PROXY"),
+        (302, "or correct HTTPS_PROXY"),
+    ],
+)
+def test_a_proxy_that_refuses_is_named_and_fatal(
+    download_id: str,
+    tenant: Any,
+    proxy: Proxy,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass-word@127.0.0.1:{proxy.port}")
+    tenant()
+    proxy.status = status
+    with pytest.raises(OleriaConfigurationError, match=says) as raised:
+        ask(download_id)
+    assert f"http://127.0.0.1:{proxy.port} (from HTTPS_PROXY)" in str(raised.value)
+    assert "pass-word" not in repr(raised.value)
+    assert len(proxy.requests) == 1
+
+
+def test_the_triggerers_own_call_names_the_proxy_too(
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask
+) -> None:
+    """With a token from before, the refused request is not the token's."""
+    tenant()
+    OleriaHook().get_download(download_id)
+    for status, says in ((407, "requires a user name and password"), (403, "Allow the host at the proxy")):
+        proxy.status = status
+        with pytest.raises(OleriaConfigurationError, match=says):
+            ask(download_id)
+
+
+def test_a_proxy_that_cannot_reach_the_host_is_tried_again(
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask
+) -> None:
+    tenant()
+    proxy.status = 502
+    with pytest.raises(OleriaRetriesExhaustedError, match=r"\(from HTTPS_PROXY\) answered 502"):
+        ask(download_id)
+    assert len(proxy.requests) > 1
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "says"),
+    [
+        (
+            "http://no-such-proxy.invalid:3128",
+            OleriaConfigurationError,
+            "name of the proxy http://no-such-proxy",
+        ),
+        ("no-such-proxy.invalid:3128", OleriaConfigurationError, "cannot be resolved. Correct HTTPS_PROXY"),
+        ("http://", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+        ("http:/proxy.example:3128", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+        ("http://proxy.example:port", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+        ("http://proxy..example:3128", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+        ("http://[::1:3128", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+        ("ftp://proxy.example:21", OleriaConfigurationError, "the proxy from HTTPS_PROXY is not a URL"),
+    ],
+)
+def test_a_wrong_proxy_is_named(
+    oleria_sandbox: Sandbox,
+    tenant: Any,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    url: str,
+    kind: type[OleriaError],
+    says: str,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    tenant()
+    with pytest.raises(kind, match=says):
+        ask("some-id")
+
+
+def test_a_proxy_that_is_down_is_named_and_tried_again(
+    oleria_sandbox: Sandbox, tenant: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    tenant()
+    with pytest.raises(
+        OleriaRetriesExhaustedError, match=f":{port} .from HTTPS_PROXY. refused the connection"
+    ):
+        ask("some-id")
+
+
+def test_loopback_hosts_are_reached_directly(
+    oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://no-such-proxy.invalid:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle.pem")
+    TOKENS.clear()
+    assert ask(download_id).download_id == download_id
+    OleriaHook().save_download(download_id, (tmp_path / "out.csv").as_uri())
+
+
+def test_a_socks_proxy_is_refused_where_it_cannot_be_used(
+    oleria_sandbox: Sandbox, tenant: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://user:pass-word@proxy.example:1080")
+    monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
+    tenant()
+    with pytest.raises(OleriaConfigurationError, match="SOCKS|PySocks") as raised:
+        ask("some-id")
+    assert "socks5h://proxy.example:1080 (from ALL_PROXY)" in str(raised.value)
+
+
+@pytest.mark.parametrize("variable", ["verify", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("content", ["missing", "no PEM", "empty directory"])
+def test_a_ca_bundle_that_cannot_be_used_is_named(
+    oleria_sandbox: Sandbox,
+    tenant: Any,
+    proxy: Proxy,
+    ask: Ask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    variable: str,
+    content: str,
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content == "no PEM":
+        bundle.write_text("-----BEGIN NOTHING-----\n")
+    elif content == "empty directory":
+        bundle.mkdir()
+    if variable == "verify":
+        tenant(verify=str(bundle))
+    else:
+        tenant(verify=None)
+        monkeypatch.setenv(variable, str(bundle))
+    with pytest.raises(OleriaConfigurationError, match=variable) as raised:
+        ask("some-id")
+    assert str(bundle) in str(raised.value)
+    with pytest.raises(OleriaConfigurationError):
+        OleriaHook().create_download("identities")
+    assert not oleria_sandbox.calls
+
+
+def test_an_untrusted_ca_has_one_text_for_both(
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask, tmp_path: Path
+) -> None:
+    tenant()
+    OleriaHook().get_download(download_id)  # so that the next failure is the call's, not the token's
+    proxy.certificates[HOST] = Authority(tmp_path, "another-ca").issue(HOST)
+    with pytest.raises(OleriaConfigurationError) as raised:
+        ask(download_id)
+    text = str(raised.value)
+    assert text.startswith(
+        f"{HOST}, through the proxy http://127.0.0.1:{proxy.port} (from HTTPS_PROXY): its TLS"
+    )
+    assert "not trusted (unable to get local issuer certificate) by the CA bundle" in text
+    assert "(from the Connection's extra 'verify'), which replaces the public CAs. Add the CA" in text
+
+
+def test_a_bundle_without_the_stores_ca_is_named(
+    oleria_sandbox: Sandbox, download_id: str, tenant: Any, proxy: Proxy, tmp_path: Path
+) -> None:
+    proxy.certificates[STORE] = Authority(tmp_path, "another-ca").issue(STORE)
+    oleria_sandbox.fail(
+        Fault("get", fields={"url": f"https://{STORE}/x.csv?X-Amz-Signature=f00d"}, times=None)
+    )
+    tenant()
+    with pytest.raises(OleriaConfigurationError, match=f"^{STORE}, .*Add the CA that signed") as raised:
+        OleriaHook().save_download(download_id, (tmp_path / "out.csv").as_uri())
+    assert "f00d" not in str(raised.value)
+
+
+def test_what_was_not_sent_is_not_lost(oleria_sandbox: Sandbox) -> None:
+    client = OleriaHook()._client
+    with pytest.raises(OleriaInputError, match="NaN"):
+        client.run(protocol.call("POST", protocol.DOWNLOADS, {"context": "x", "limit": float("nan")}))
+    settings = client.settings
+    for url in ("https://devx..oleria.io/", f"https://{'a' * 70}.example/", "https://[::1", "https:///path"):
+        with pytest.raises(OleriaFatalError) as raised:
+            SafeSession(settings).post(url, json={}, withhold_token=True)
+        assert not isinstance(raised.value, OleriaResponseLostError)
+    with pytest.raises(OleriaFatalError):
+        SafeSession(settings).post(
+            f"{oleria_sandbox.api_url}/v1/downloads",
+            headers={"X-Odd": "a\r\nb: c"},
+            json={},
+            withhold_token=True,
+        )
+    assert not oleria_sandbox.count("create")
+
+
+def test_a_connection_that_breaks_before_the_request_is_not_a_lost_response(oleria_sandbox: Sandbox) -> None:
+    """During the TLS handshake: a POST is safe to repeat."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        thread = threading.Thread(target=lambda: listener.accept()[0].close())
+        thread.start()
+        session = SafeSession(OleriaHook()._settings)
+        with pytest.raises(OleriaError) as raised:
+            session.post(f"https://127.0.0.1:{listener.getsockname()[1]}/", json={}, withhold_token=True)
+        thread.join()
+    assert not isinstance(raised.value, OleriaResponseLostError)
+
+
+def test_the_path_is_sent_as_it_was_signed(oleria_sandbox: Sandbox, download_id: str, tmp_path: Path) -> None:
+    url = f"{oleria_sandbox.api_url}//folder/../x%7ey.csv?X-Amz-Signature=f00d"
+    oleria_sandbox.fail(Fault("get", fields={"url": url}, times=None))
+    with pytest.raises(OleriaError):
+        OleriaHook().save_download(download_id, (tmp_path / "out.csv").as_uri())
+    paths = {call.path for call in oleria_sandbox.calls if call.kind not in ("get", "token")}
+    assert len(paths) == 1
+    assert paths.pop().startswith("//folder/")
+
+
+def test_both_libraries_are_as_strict_as_python(oleria_sandbox: Sandbox) -> None:
+    bundle = find_ca_bundle(OleriaHook()._settings)
+    python = ssl.create_default_context()
+    contexts = [bundle.tls_context("requests"), bundle.tls_context("aiohttp")]
+    assert {context.verify_flags for context in contexts} == {python.verify_flags}
+    assert all(context.check_hostname for context in contexts)
+    assert bundle.tls_context("aiohttp") is contexts[1]
+
+
+def test_no_representation_shows_a_password(monkeypatch: pytest.MonkeyPatch, oleria_sandbox: Sandbox) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:pass-word@proxy.example:3128")
+    route = find_route("https://devx.example", OleriaHook()._settings)
+    assert route.proxy is not None
+    assert "pass-word" not in f"{route!r} {route.proxy}"
