@@ -2,8 +2,7 @@
 
 From a shell, ``python -m airflow_provider_oleria.sandbox``; from Python, :class:`Sandbox`; in pytest, the fixture
 ``oleria_sandbox`` of :mod:`airflow_provider_oleria.sandbox.pytest_plugin`. It keeps the published contract
-(token endpoint, downloads, presigned URLs, filters and sort orders) over made-up data, and fails on order. It imports
-nothing from the rest of the package, so that it checks the package's requests by rules of its own.
+over made-up data, and fails on order. It checks requests by rules of its own: it imports nothing from the package.
 """
 
 from __future__ import annotations

@@ -33,17 +33,17 @@ _PERIODS = (997, 1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 106
 
 
 @lru_cache(maxsize=64)
-def columns_of(data_context: str, seed: int, day: int = 0) -> Mapping[str, Column]:
+def columns_of(context: str, seed: int, day: int = 0, *, thresholds: bool = False) -> Mapping[str, Column]:
     """Return the columns of a data context by name, in the order of the CSV."""
 
     def random_of(name: str) -> Random:
-        return Random(f"{seed}/{data_context}/{name}")  # noqa: S311  # sample data, reproducible on purpose
+        return Random(f"{seed}/{context}/{name}")  # noqa: S311  # sample data, reproducible on purpose
 
     periods = iter(_PERIODS)
     random = random_of("subjects")
     subjects = [samples.subject(_TABLES["words"], random, number) for number in range(next(periods))]
     columns: dict[str, Column] = {}
-    for column in CONTEXTS[data_context].split():
+    for column in CONTEXTS[context].split():
         name = column.partition("/")[0]
         if name.endswith("Id"):
             stem = f"{random_of(name).getrandbits(32):08x}-0000-4000-8000-"
@@ -56,6 +56,8 @@ def columns_of(data_context: str, seed: int, day: int = 0) -> Mapping[str, Colum
             columns[name] = Column(name, data_type, [read(subject) for subject in subjects])
         else:
             columns[name] = _drawn(column, name, random_of(name), next(periods), day)
+    if thresholds and "dormantDays" in columns:
+        columns["dormantDays"].show_thresholds()
     return columns
 
 

@@ -51,6 +51,11 @@ class Column:
         self._offset = offset
         self._day = day if name in CHANGING else 0
 
+    def show_thresholds(self) -> None:
+        """Show every tenth number as a threshold: ``30+`` means 30 or more."""
+        numbers = [int(value) for value in self._table[::10] if isinstance(value, int)]
+        self._cells[::10] = [f"{50 if days >= 50 else 30 if days >= 30 else 0}+" for days in numbers]
+
     def values(self, rows: Sequence[int]) -> Sequence[Value]:
         """The values of rows, by their numbers."""
         return self._entries(self._table, rows)

@@ -117,7 +117,7 @@ class Downloads:
 
     def _store(self, query: Query, settings: Settings) -> Future[StoredObject]:
         """Make a file, or return the one that is already made for the same selection."""
-        rows_of = (settings.rows, settings.seed, settings.day)
+        rows_of = (settings.rows, settings.seed, settings.day, "thresholds" in settings.departures)
         key = json.dumps([asdict(query), rows_of, settings.content_encoding], sort_keys=True)
         with self._lock:
             if key not in self._made:
@@ -126,7 +126,8 @@ class Downloads:
 
     def _make(self, query: Query, settings: Settings) -> StoredObject:
         path = Path(self._folder.name, f"{uuid.uuid4().hex}.csv")
-        columns = columns_of(query.data_context, settings.seed, settings.day)
+        thresholds = "thresholds" in settings.departures
+        columns = columns_of(query.data_context, settings.seed, settings.day, thresholds=thresholds)
         rows = select(columns, present(settings.rows, settings.day), query.filter_by, query.sort_by)
         row_count = 0
 

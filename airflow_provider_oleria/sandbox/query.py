@@ -1,8 +1,4 @@
-"""Reads the body of ``POST /v1/downloads`` as strictly as Oleria's documentation allows.
-
-The rules are written here a second time, from the documentation, so that a mistake in the package's own rules is
-noticed: the sandbox imports nothing from the rest of the package.
-"""
+"""Reads the body of ``POST /v1/downloads`` as strictly as Oleria's documentation allows."""
 
 from __future__ import annotations
 

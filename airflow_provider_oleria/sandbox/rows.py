@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import compress
-from operator import eq, ge, gt, itemgetter, le, lt, ne
+from operator import contains, eq, ge, gt, itemgetter, le, lt, ne
 from typing import Any
 
 from airflow_provider_oleria.sandbox.columns import REFERENCE_MOMENT, Column, Value
@@ -20,7 +20,21 @@ BATCH = 16_384
 MOST_SORTED = 1_000_000
 """Rows that can be sorted."""
 
-_COMPARISONS = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}
+_TESTS: Mapping[str, Callable[..., Any]] = {
+    "eq": eq,
+    "ne": ne,
+    "gt": gt,
+    "gte": ge,
+    "lt": lt,
+    "lte": le,
+    "last": ge,
+    "contains": contains,
+    "notContains": lambda value, part: part not in value,
+    "in": lambda value, *choices: value in choices,
+    "notIn": lambda value, *choices: value not in choices,
+    "between": lambda value, low, high: low <= value <= high,
+    "matches": lambda value, pattern: pattern.search(value),
+}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -71,35 +85,16 @@ def passes(item: Mapping[str, Any]) -> Callable[[Value], bool]:
         return lambda value: value is None
     if filter_type == "isNotNull":
         return lambda value: value is not None
-    test = _test(filter_type, [_operand(item["dataType"], filter_type, value) for value in item["values"]])
-    return lambda value: value is not None and test(value)
-
-
-def _test(filter_type: str, operands: list[Any]) -> Callable[[Any], bool]:
-    first = operands[0]
-    if compare := _COMPARISONS.get(filter_type):
-        return lambda value: bool(compare(value, first))
-    match filter_type:
-        case "in":
-            return lambda value: value in operands
-        case "notIn":
-            return lambda value: value not in operands
-        case "between":
-            return lambda value: bool(first <= value <= operands[1])
-        case "contains":
-            return lambda value: first in value
-        case "notContains":
-            return lambda value: first not in value
-        case "last":
-            since = REFERENCE_MOMENT - first
-            return lambda value: bool(since <= value)
-    pattern = re.compile(first)  # the remaining type is ``matches``
-    return lambda value: pattern.search(value) is not None
+    test = _TESTS[filter_type]
+    operands = [_operand(item["dataType"], filter_type, value) for value in item["values"]]
+    return lambda value: value is not None and bool(test(value, *operands))
 
 
 def _operand(data_type: str, filter_type: str, value: Any) -> Any:
     if filter_type == "last":
-        return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+        return REFERENCE_MOMENT - timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+    if filter_type == "matches":
+        return re.compile(value)
     return datetime.fromisoformat(value).astimezone(UTC) if data_type == "timestamp" else value
 
 

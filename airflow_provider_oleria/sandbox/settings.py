@@ -18,6 +18,7 @@ DEPARTURES = {
     "any-signature": "the store accepts URLs that were changed or have expired",
     "two-credentials": "the store accepts an Authorization header beside the signature",
     "any-etag": "the store ignores If-Match",
+    "thresholds": "dormantDays is sometimes a threshold with a plus, such as 30+, as on Oleria's screens",
 }
 """Ways to depart from the published contract, or from what S3 does."""
 

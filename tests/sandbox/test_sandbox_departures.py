@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 
+from airflow_provider_oleria.filters import Filter
 from airflow_provider_oleria.sandbox import Sandbox
 from airflow_provider_oleria.sandbox.settings import DEPARTURES
 
@@ -47,6 +51,13 @@ def _any_etag(client: Client) -> bool:
     return client.fetch(client.url(client.create()), If_Match='"another"').status_code == 200
 
 
+def _thresholds(client: Client) -> bool:
+    older = [Filter.number("dormantDays").gte(30)]
+    rows = csv.DictReader(io.StringIO(client.export(filterBy=older).decode(), newline=""))
+    found = {row["dormantDays"] for row in rows if not row["dormantDays"].isdecimal()}
+    return bool(found) and found <= {"30+", "50+"}
+
+
 SEEN = {
     "audience-required": _audience,
     "forbids-bad-tokens": _bad_token,
@@ -56,6 +67,7 @@ SEEN = {
     "any-signature": _any_signature,
     "two-credentials": _two_credentials,
     "any-etag": _any_etag,
+    "thresholds": _thresholds,
 }
 
 
