@@ -14,7 +14,7 @@ import aiohttp
 
 from airflow_provider_oleria.api.single_flight import SingleFlight
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings
-from airflow_provider_oleria.net.route import Route, find_triggerer_route
+from airflow_provider_oleria.net.route import Route, find_route
 
 ReadConnection = Callable[[], Awaitable[Settings]]
 """Reads an Airflow Connection."""
@@ -133,7 +133,7 @@ async def shared_state() -> AsyncIterator[LoopState]:
 
 
 def _access(settings: Settings) -> Access:
-    route = find_triggerer_route(settings)
+    route = find_route(settings.api_url, settings, in_triggerer=True)
     options = {
         "timeout": aiohttp.ClientTimeout(
             total=settings.total_timeout, connect=CONNECT_TIMEOUT, sock_read=settings.timeout

@@ -95,12 +95,13 @@ class Route:
     ca_bundle: CaBundle
 
 
-def find_route(url: str, settings: Settings) -> Route:
+def find_route(url: str, settings: Settings, *, in_triggerer: bool = False) -> Route:
     """Find out how a URL is reached.
 
     :param url: of the API, the token endpoint or the store.
     :param settings: the Connection's settings.
-    :raises OleriaConfigurationError: the URL or the proxy's URL is malformed, or PySocks is missing.
+    :param in_triggerer: whether the triggerer will use it. A deferrable task checks this before it starts an export.
+    :raises OleriaConfigurationError: the URL or the proxy's URL is malformed, or a SOCKS proxy cannot be used.
     """
     try:
         host = urlsplit(url).netloc.rpartition("@")[2]
@@ -108,22 +109,16 @@ def find_route(url: str, settings: Settings) -> Route:
         host = ""
     if not host:
         raise OleriaConfigurationError("a malformed URL cannot be requested; nothing was sent")
-    return Route(host, _find_proxy(url), find_ca_bundle(settings))
-
-
-def find_triggerer_route(settings: Settings) -> Route:
-    """The triggerer's route to the API. A deferrable task calls this before it starts an export.
-
-    :param settings: the Connection's settings.
-    :raises OleriaConfigurationError: as :func:`find_route`, or the proxy is a SOCKS proxy.
-    """
-    route = find_route(settings.api_url, settings)
-    if route.proxy is not None and route.proxy.is_socks:
-        raise OleriaConfigurationError(
-            f"the triggerer cannot use the proxy {route.proxy}: it supports HTTP proxies only. Set HTTPS_PROXY to "
-            "an HTTP proxy, or run the task with deferrable=False"
-        )
-    return route
+    proxy = _find_proxy(url)
+    if proxy is not None and proxy.is_socks:
+        if in_triggerer:
+            raise OleriaConfigurationError(
+                f"the triggerer cannot use the proxy {proxy}: it supports HTTP proxies only. Set HTTPS_PROXY to an "
+                "HTTP proxy, or run the task with deferrable=False"
+            )
+        if find_spec("socks") is None:
+            raise OleriaConfigurationError(f"the proxy {proxy} needs PySocks: pip install 'requests[socks]'")
+    return Route(host, proxy, find_ca_bundle(settings))
 
 
 def _find_proxy(url: str) -> Proxy | None:
@@ -140,8 +135,6 @@ def _find_proxy(url: str) -> Proxy | None:
         raise OleriaConfigurationError(
             f"the proxy from {source} is not a URL such as http://proxy.example:3128. Correct {source}"
         )
-    if proxy.is_socks and find_spec("socks") is None:
-        raise OleriaConfigurationError(f"the proxy {proxy} needs PySocks: pip install 'requests[socks]'")
     return proxy
 
 

@@ -252,12 +252,15 @@ class OleriaDownloadOperator(_SavingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start a download, or resume one; wait for it here or in the triggerer; save it."""
+        from airflow_provider_oleria.net.route import find_route
         from airflow_provider_oleria.transfer.pipeline import prepared
 
         with self._execution():
             options = self._check_rendered()
             if self._saves:
                 prepared(self.destination, options)
+            if self.deferrable and self.wait_for_completion:
+                find_route(self.hook._settings.api_url, self.hook._settings, in_triggerer=True)
             record = self._record(context, options)
             started = self._resume_or_start(record)
             self._download = started.download

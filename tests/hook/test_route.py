@@ -16,6 +16,7 @@ import pytest
 
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.tokens import TOKENS
+from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import (
     OleriaConfigurationError,
     OleriaError,
@@ -27,6 +28,7 @@ from airflow_provider_oleria.exceptions import (
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.net.route import find_ca_bundle, find_route
 from airflow_provider_oleria.net.session import SafeSession
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.servers.proxy import Proxy, running_proxy
 
@@ -212,9 +214,28 @@ def test_a_socks_proxy_is_refused_where_it_cannot_be_used(
     monkeypatch.setenv("ALL_PROXY", "socks5h://user:pass-word@proxy.example:1080")
     monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
     tenant()
-    with pytest.raises(OleriaConfigurationError, match="SOCKS|PySocks") as raised:
+    with pytest.raises(OleriaConfigurationError, match="the triggerer cannot use|needs PySocks") as raised:
         ask("some-id")
     assert "socks5h://proxy.example:1080 (from ALL_PROXY)" in str(raised.value)
+
+
+def test_a_socks_proxy_is_refused_before_a_deferrable_task_starts_an_export(
+    oleria_sandbox: Sandbox, tenant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
+    monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
+    tenant()
+    for deferrable, says in ((True, "run the task with deferrable=False"), (False, "needs PySocks")):
+        task = OleriaDownloadOperator(
+            task_id="identities",
+            data_context="identities",
+            destination=(tmp_path / "out.csv").as_uri(),
+            deferrable=deferrable,
+            durable=False,
+        )
+        with pytest.raises(AirflowFailException, match=says):
+            task.execute({})
+    assert not oleria_sandbox.calls
 
 
 @pytest.mark.parametrize("variable", ["verify", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
