@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaCheckError
-from airflow_provider_oleria.transfer.csv_records import Header, RecordCounter, shown
+from airflow_provider_oleria.transfer.csv_records import Header, shown
 
 
 class Checks:
@@ -13,12 +15,12 @@ class Checks:
     A check that fails raises :class:`OleriaCheckError`, with its name, what was expected and what was found.
 
     :param options: the checks are ``min_rows``, ``required_columns`` and ``exact_columns``.
-    :param records: counts the rows of the same CSV; must be closed first.
+    :param row_count: returns the number of rows, once the CSV has been received.
     """
 
-    def __init__(self, options: SaveOptions, records: RecordCounter) -> None:
+    def __init__(self, options: SaveOptions, row_count: Callable[[], int]) -> None:
         self._options = options
-        self._records = records
+        self._row_count = row_count
         self._header = Header()
 
     @property
@@ -38,7 +40,7 @@ class Checks:
         if not self._header.complete:
             self._header.close()
             self._check_columns()
-        min_rows, found = self._options.min_rows, self._records.row_count
+        min_rows, found = self._options.min_rows, self._row_count()
         if min_rows is not None and found < min_rows:
             raise _failed("min_rows", f"at least {min_rows:,} rows", f"{found:,}")
 

@@ -31,6 +31,10 @@ class Writer(Consumer, Protocol):
     """
 
     @property
+    def row_count(self) -> int | None:
+        """How many rows are written; ``None`` if the format has no rows, only the bytes of the CSV."""
+
+    @property
     def type_errors(self) -> int:
         """How many values did not fit the type of their column, and became null."""
 
@@ -126,6 +130,7 @@ def _extra(name: str, path: str) -> Iterator[None]:
 
 
 class _Plain:
+    row_count = None
     type_errors = 0
 
     def __init__(self, write: Write) -> None:
@@ -139,6 +144,7 @@ class _Plain:
 
 
 class _Zstandard:
+    row_count = None
     type_errors = 0
 
     def __init__(self, write: Write) -> None:

@@ -25,6 +25,7 @@ class GzipWriter:
     :param write: receives the bytes of the file, in the caller's thread.
     """
 
+    row_count = None
     type_errors = 0
 
     def __init__(self, write: Callable[[bytes], object]) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _PIECE_SIZE: Final = 8 * 1024 * 1024
 """Bytes of CSV that are converted at a time."""
 
-_BLOCK_SIZE: Final = 1024 * 1024
+_BLOCK_SIZE: Final = 2 * 1024 * 1024
 """Bytes of a piece that one thread converts at a time."""
 
 _MAX_RECORD_SIZE: Final = 64 * 1024 * 1024
@@ -62,7 +62,7 @@ class ParquetWriter:
     Arrow's streaming reader would need a thread and a queue, since it pulls; and it refuses a record longer than its
     block.
 
-    ``type_errors`` is how many values did not fit the type of their column, and became null.
+    ``row_count`` is how many rows are converted.
 
     :param write: receives the bytes of the Parquet file.
     :param options: checked by :func:`check`.
@@ -75,7 +75,7 @@ class ParquetWriter:
         self._null_values = ["", *options.null_values]
         self._header = Header()
         self._pieces = _Pieces()
-        self._rows = 0
+        self.row_count = 0
         self._schema: pa.Schema | None = None
         self._parquet: Any = None
         self._tables: list[pa.Table] = []  # converted, and not yet written
@@ -102,7 +102,7 @@ class ParquetWriter:
             self._refuse(0, "a quoted field has no end")
         self._convert(rest)
         self._write_row_groups(final=True)
-        if not self._rows:
+        if not self.row_count:
             # An empty row group, as Arrow writes for an empty table: some readers need at least one.
             schema: Any = self._schema
             self._write_table(schema.empty_table())
@@ -163,7 +163,7 @@ class ParquetWriter:
             table = self._read(records, kinds, threads=True).cast(schema)
         except pa.ArrowInvalid:
             table = self._convert_carefully(records, kinds)
-        self._rows += len(table)
+        self.row_count += len(table)
         self._tables.append(table)
         self._write_row_groups()
 
@@ -260,7 +260,7 @@ class ParquetWriter:
         self._refuse(int(row[1]) - 1 if row else 0, problem, name)
 
     def _refuse(self, index: int, problem: str, column: str | None = None) -> NoReturn:
-        place = f"row {self._rows + index + 1:,}" + (f", column {shown([column])!r}" if column else "")
+        place = f"row {self.row_count + index + 1:,}" + (f", column {shown([column])!r}" if column else "")
         raise OleriaFormatError(f"the CSV cannot be written as Parquet: {place}: {problem}") from None
 
 

@@ -13,7 +13,7 @@ from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import Column, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaObjectChangedError
 from airflow_provider_oleria.net.redaction import clear_frames, guard_library_logs
-from airflow_provider_oleria.transfer.background import BackgroundConsumer, Consumer
+from airflow_provider_oleria.transfer.background import BackgroundConsumer
 from airflow_provider_oleria.transfer.checks import Checks
 from airflow_provider_oleria.transfer.content_encoding import decoded
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
@@ -76,8 +76,6 @@ def _transfer(
         file = stack.enter_context(publish(destination, source.size or 0, options.max_concurrency))
         path = str(destination)
         received, written = _Digest(), _Digest()
-        records = RecordCounter()
-        checks = Checks(options, records)
 
         def write(data: bytes) -> None:
             if converts(path):
@@ -86,20 +84,29 @@ def _transfer(
 
         writer = writer_for(path, write, options)
         stack.callback(writer.abort)
-        background = BackgroundConsumer(received, records)
+        records = RecordCounter()
+        # A Parquet writer parses the records itself, and counts them.
+        counts_rows = writer.row_count is not None
+        background = BackgroundConsumer(received) if counts_rows else BackgroundConsumer(received, records)
         stack.callback(background.abort)
-        consumers: tuple[Consumer, ...] = (background, checks, writer)
+
+        def row_count() -> int:
+            return records.row_count if writer.row_count is None else writer.row_count
+
+        checks = Checks(options, row_count)
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
-            for consumer in consumers:
-                consumer.write(chunk)
-        for consumer in consumers:
-            consumer.close()
+            background.write(chunk)
+            checks.write(chunk)
+            writer.write(chunk)
+        background.close()
+        writer.close()
+        checks.close()
         if records.problem:
             log.warning("The CSV may not be read as intended: %s. It is saved as received.", records.problem)
         published = written if converts(path) else received
         return Transferred(
             size_bytes=published.size,
-            row_count=records.row_count,
+            row_count=row_count(),
             sha256=published.sha256,
             source_sha256=received.sha256,
             type_errors=writer.type_errors,

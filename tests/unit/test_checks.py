@@ -12,7 +12,7 @@ from airflow_provider_oleria.transfer.csv_records import RecordCounter
 
 def check(content: bytes, size: int, **options: object) -> None:
     records = RecordCounter()
-    checks = Checks(SaveOptions(**options), records)
+    checks = Checks(SaveOptions(**options), lambda: records.row_count)
     for start in range(0, len(content), size):
         records.write(content[start : start + size])
         checks.write(content[start : start + size])
