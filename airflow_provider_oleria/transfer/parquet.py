@@ -38,22 +38,15 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def check(options: SaveOptions) -> None:
-    """Check the options of :class:`ParquetWriter`.
+    """Check with Arrow the options of :class:`ParquetWriter`.
 
     :raises OleriaInputError: naming the argument, and what it may be.
     """
-    if not isinstance(options.column_types or {}, Mapping):
-        raise OleriaInputError(
-            f"column_types must be a dict of columns and types, not {type(options.column_types).__name__}"
-        )
     for column, name in (options.column_types or {}).items():
         _type(column, name)
     compression = options.compression
     if compression not in _COMPRESSIONS or not (compression == "none" or pa.Codec.is_available(compression)):
         raise OleriaInputError(f"compression must be one of {', '.join(_COMPRESSIONS)}, not {compression!r}")
-    rows = options.row_group_size
-    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
-        raise OleriaInputError(f"row_group_size must be a number of rows, at least 1, not {rows!r}")
 
 
 class ParquetWriter:

@@ -453,10 +453,10 @@ def test_a_gzip_has_neither_name_nor_time_and_one_stream() -> None:
         ("a.csv.zst", {"row_group_size": 5}, "row_group_size has no effect"),
         ("a.parquet", {"column_types": {"a": "number"}}, "column_types: 'number' .column 'a'. is no type"),
         ("a.parquet", {"column_types": {"a": "halffloat"}}, "column_types: 'halffloat'"),
-        ("a.parquet", {"column_types": {"a": int}}, "column_types: "),
+        ("a.parquet", {"column_types": {"a": int}}, "column_types must be a dict"),
         ("a.parquet", {"column_types": ["a"]}, "column_types must be a dict"),
         ("a.parquet", {"compression": "bz2"}, "compression must be one of zstd, .*, not 'bz2'"),
-        ("a.parquet", {"row_group_size": 0}, "row_group_size must be .* at least 1, not 0"),
+        ("a.parquet", {"row_group_size": 0}, "row_group_size must be at least 1, not 0"),
         ("a.parquet", {"row_group_size": True}, "row_group_size must be"),
     ],
 )
