@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from airflow_provider_oleria.arguments import column_names, column_types, texts, whole_number
 from airflow_provider_oleria.exceptions import OleriaInputError
@@ -247,7 +247,8 @@ class SaveOptions:
         vars(self).update(checked)
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column:
     """A column of a saved file.
 
     :param name: as in the CSV's header.

@@ -14,7 +14,7 @@ NAMED = re.compile(r":(?:mod|data):(`[\w.]+`)")
 
 
 class Docstrings(griffe.Extension):
-    """Sphinx roles become links or code, ``**kwargs`` the arguments it is for, and constants their values."""
+    """Sphinx roles become links or code, and constants their values."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
@@ -25,9 +25,6 @@ class Docstrings(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Complete the signatures, now that everything is known."""
         for cls in _classes(pkg):
-            for base in cls.resolved_bases:
-                if base.name.startswith("_") and "kwargs" in cls.parameters:
-                    _add_parameters(cls.members["__init__"].parameters, base.parameters)
             for parameter in cls.parameters:
                 parameter.default = _value(pkg, parameter.default)
 
@@ -40,19 +37,11 @@ def _link(obj: griffe.Object, name: str) -> str:
     return f"[`{name}`][{target}]"
 
 
-def _add_parameters(own: griffe.Parameters, inherited: griffe.Parameters) -> None:
-    kwargs = own["kwargs"]
-    del own["kwargs"]
-    for parameter in (*inherited, kwargs):
-        if parameter.name not in own:
-            own.add(parameter)
-
-
 def _value(pkg: griffe.Module, default: Any) -> Any:
     """The value of a constant of this package, given its name."""
     path = getattr(default, "canonical_path", "")
     if path.startswith(f"{pkg.name}."):
-        with suppress(KeyError):
+        with suppress(KeyError, griffe.AliasResolutionError):
             named = pkg[path.removeprefix(f"{pkg.name}.")]
             if named.is_attribute:
                 return named.value
