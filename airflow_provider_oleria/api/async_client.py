@@ -91,6 +91,15 @@ class AsyncClient:
                 return await self._connection.has_changed(self._used)
         return None
 
+    @asynccontextmanager
+    async def _session_for(self, step: Request) -> AsyncIterator[aiohttp.ClientSession]:
+        if step.method != "POST":
+            yield self._session
+            return
+        # A POST is not repeated, and would be lost on an idle connection that the server has closed.
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+            yield session
+
     @clear_frames
     async def _send(self, step: Request) -> Response | None:
         access = self._connection.access
@@ -99,10 +108,10 @@ class AsyncClient:
         url = settings.api_url + step.path
         problem: OleriaError
         try:
-            async with self._connection.slots:
+            async with self._connection.slots, self._session_for(step) as session:
                 if gate(settings.api_url).is_closed:  # since the request queued for its slot
                     return None
-                async with self._session.request(
+                async with session.request(
                     step.method,
                     url,
                     json=step.json,
