@@ -4,7 +4,7 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $(name))))
 
-# uv verifies TLS with its own certificates unless told to use the machine's, as pip does.
+# uv verifies TLS with its own certificates unless it is set to use the machine's, as pip does.
 export UV_SYSTEM_CERTS := 1
 
 VENV := .venv

@@ -99,7 +99,7 @@ def read_connections_outside_tasks() -> None:
 def lineage_is_read() -> bool:
     """Whether anybody reads what hooks report of lineage.
 
-    Airflow's collector would do for nobody as well, but takes a second to be made: it loads all providers.
+    Airflow's collector works without a reader too, but takes a second to create: it loads all providers.
     """
     try:
         from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins

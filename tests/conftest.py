@@ -87,5 +87,5 @@ def airflow_db() -> Path:
 
 
 def pytest_unconfigure() -> None:
-    # Airflow says goodbye at DEBUG when pytest has closed its streams; logging would print a traceback for that.
+    # Airflow logs its exit at DEBUG when pytest has closed its streams; logging would print a traceback for that.
     logging.raiseExceptions = False

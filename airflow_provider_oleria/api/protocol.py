@@ -216,7 +216,7 @@ def wait(
     clock: Clock = time.monotonic,
     wall_clock: Clock = time.time,
 ) -> Flow[Download]:
-    """Poll until a download is completed, as :class:`PollSchedule` says. The last poll is at the deadline.
+    """Poll until a download is completed, at the times of :class:`PollSchedule`. The last poll is at the deadline.
 
     The epoch times are converted to the monotonic clock at the start: setting the wall clock later changes nothing.
 

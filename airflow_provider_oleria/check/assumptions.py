@@ -229,7 +229,7 @@ def record_ends(evidence: Evidence) -> tuple[bool, str]:
 
 
 @assumption("The store announces ranges", "a large file is fetched over one connection, which may be slow")
-def says_ranges(evidence: Evidence) -> tuple[bool, str]:
+def announces_ranges(evidence: Evidence) -> tuple[bool, str]:
     announced = _header(evidence.file, "Accept-Ranges")
     return announced.lower() == "bytes", f"Accept-Ranges: {_shown(announced or 'none')}"
 

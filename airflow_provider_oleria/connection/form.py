@@ -23,7 +23,7 @@ class Extra:
 
     :param label: what the form calls it.
     :param help: the text below it.
-    :param placeholder: what stands in it while it is empty (Airflow 2.11 only; later versions show none for extras).
+    :param placeholder: shown while the field is empty (Airflow 2.11 only; later versions show none for extras).
     :param type: JSON Schema's name for what is put in.
     :param required: whether the form insists on it (Airflow 3.2 and newer).
     """

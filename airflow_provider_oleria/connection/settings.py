@@ -64,7 +64,7 @@ DEFAULT_RETRY: Final = RetryPolicy()
 
 @dataclass(frozen=True)
 class Settings:
-    """What a Connection says, checked.
+    """The checked fields of a Connection.
 
     :param api_url: scheme, host and port of the API, without a trailing slash.
     :param auth_url: the tenant's token endpoint.
@@ -115,8 +115,8 @@ def read_settings(
     :param host: the API URL, with or without scheme, port and trailing slash.
     :param port: the Connection's port, where the host names none.
     :param schema: ``http`` or ``https``, where Airflow split it off a connection URI.
-    :param login: stands in for the extra ``client_id``.
-    :param password: stands in for the extra ``client_secret``.
+    :param login: used if the extra ``client_id`` is missing.
+    :param password: used if the extra ``client_secret`` is missing.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
         (seconds), ``verify``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
     :raises OleriaConfigurationError: naming every missing or malformed field and what to put there.
@@ -129,7 +129,7 @@ def read_settings(
             problems.append(f"extra {name!r} must be a string")
             return ""
         if value and stand_in and value != stand_in:
-            # The form shows the stand-in, so somebody may have changed that and wonder.
+            # The form shows the stand-in: a user may have changed that one.
             log.warning(_SET_TWICE, conn_id, name)
         return (value or stand_in or "").strip()
 
@@ -259,7 +259,7 @@ def _verify(value: Any) -> bool | str:
     if value is False or not isinstance(value, str) or value.lower() == "false":
         raise ValueError(
             "extra 'verify' must be true or the path of a CA bundle: without verification "
-            "the client secret goes to whoever answers"
+            "the client secret is sent to any server that answers"
         )
     if not Path(value).exists():
         raise ValueError(f"extra 'verify': there is no CA bundle at {value!r} on this machine")

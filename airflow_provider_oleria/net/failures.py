@@ -38,7 +38,7 @@ _TUNNEL_FAILED: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 
 @dataclass(frozen=True)
 class _Failure:
-    """What a library's exception says.
+    """The cause in a library's exception.
 
     :param causes: the exception and all it was raised from, the innermost last.
     :param sent: whether the request may have left this machine.
@@ -157,7 +157,7 @@ def _unreachable_proxy(failure: _Failure, proxy: Proxy) -> OleriaError | None:
     resolution = next((cause for cause in failure.causes if isinstance(cause, socket.gaierror)), None)
     if resolution is not None:
         text = f"the name of the proxy {proxy} cannot be resolved. Correct {proxy.source}, or DNS on this machine"
-        # "Try again" is a fault of DNS; any other code says that there is no such name.
+        # "Try again" is a fault of DNS; any other code means that there is no such name.
         is_passing = resolution.errno == socket.EAI_AGAIN
         return OleriaUnreachableError(text) if is_passing else OleriaConfigurationError(text)
     if failure.has(ConnectionRefusedError):

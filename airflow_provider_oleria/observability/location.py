@@ -9,7 +9,7 @@ _SCHEMES: Final = {"": "file", "local": "file", "s3a": "s3", "gcs": "gs"}
 """Schemes of fsspec for stores that have another scheme elsewhere."""
 
 _PLAIN: Final = "/-._~!$&'()*+,;=:@"
-"""Characters of a URI's path that are not escaped, besides letters and digits (RFC 3986)."""
+"""Characters of a URI's path that are not escaped, apart from letters and digits (RFC 3986)."""
 
 
 class Location(NamedTuple):

@@ -1,6 +1,6 @@
 """Resuming a download: its id is stored, so that the next try of a task does not start another one.
 
-Not Airflow 3.3's ``ResumableJobMixin``: that serves the synchronous path only, does not compare what is asked for with
+Not Airflow 3.3's ``ResumableJobMixin``: that serves the synchronous path only, does not compare the request with
 what was started, knows no age, and gives a cleared task its old result.
 """
 

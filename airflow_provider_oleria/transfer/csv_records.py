@@ -56,7 +56,7 @@ def _masked(data: bytes) -> bytes:
 class Quotes:
     """Follows the quotes of a CSV that comes in chunks cut anywhere.
 
-    ``before`` stands for all that was read: a few bytes that give the next chunk the same meaning. ``are_open`` is
+    ``before`` represents all that was read: a few bytes that give the next chunk the same meaning. ``are_open`` is
     whether the next chunk begins inside a quoted field.
     """
 

@@ -20,7 +20,7 @@ from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, DAG
 from tests.leaks import assert_no_secret
 
 # dag.test() on Airflow 3 prints, at DEBUG, each request to its in-process supervisor: those to mask a secret too, with
-# the secret, whoever asks for it (Airflow itself does for every Connection's password and extra). A real task's
+# the secret, for every caller (Airflow itself does for every Connection's password and extra). A real task's
 # supervisor leaves that body out.
 AIRFLOWS_OWN = re.compile(r"Sending request\s.*msg=MaskSecret\(")
 

@@ -1,4 +1,4 @@
-"""Every Python block of README.md and docs/ does what it says, against the sandbox."""
+"""Every Python block of README.md and docs/ runs, against the sandbox."""
 
 from __future__ import annotations
 

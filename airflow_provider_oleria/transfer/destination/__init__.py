@@ -105,7 +105,7 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
 def check_writable(path: ObjectStoragePath) -> None:
     """Check, before an export is started, that ``path`` can be written: rights, space, existence of the bucket.
 
-    :raises OleriaInputError: if it cannot be written until somebody changes something.
+    :raises OleriaInputError: if it cannot be written and a retry will not help.
     :raises OleriaDestinationError: if it cannot be written now.
     """
     with _store_errors(path):
@@ -119,7 +119,7 @@ def publish(path: ObjectStoragePath, size: int, max_concurrency: int = 1) -> Ite
     :param path: destination, replaced atomically.
     :param size: expected size, in bytes; 0 if unknown.
     :param max_concurrency: connections to the store, where it accepts parts in parallel.
-    :raises OleriaInputError: if it cannot be written until somebody changes something.
+    :raises OleriaInputError: if it cannot be written and a retry will not help.
     :raises OleriaDestinationError: if it cannot be written now.
     """
     with _store_errors(path):

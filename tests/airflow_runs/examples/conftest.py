@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parent.parent.parent.parent / "example_dags"
 
 
 def load(dag_id: str, file: str | None = None) -> DAG:
-    """One DAG of one file, which has its name unless told otherwise."""
+    """One DAG of one file, which has its name by default."""
     bag = DagBag(EXAMPLES / f"{file or dag_id}.py")
     assert not bag.import_errors
     dag = bag.dags[dag_id]

@@ -1,4 +1,4 @@
-"""The access review: what it says is so, and what must not be said is not."""
+"""The access review reports every change of access, and no other."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Review:
         return self._folder / "reports" / f"{FIRST + timedelta(days=day):%Y-%m-%d}.{suffix}"
 
 
-def test_it_tells_who_gained_lost_and_changed_access(review: Review) -> None:
+def test_it_reports_who_gained_lost_and_changed_access(review: Review) -> None:
     assert review.on(0).states == {"snapshot": "success", "report": "skipped"}
     run = review.on(1)
 
@@ -69,8 +69,10 @@ def test_it_tells_who_gained_lost_and_changed_access(review: Review) -> None:
     changes = review.changes(1)
     assert {(row["change"], row["email"]) for row in changes} == wanted
     assert len(changes) == len(wanted)
-    told = run.xcom("report")
-    assert {kind: told[kind] for kind in ("gained", "lost", "changed")} == Counter(kind for kind, _ in wanted)
+    reported = run.xcom("report")
+    assert {kind: reported[kind] for kind in ("gained", "lost", "changed")} == Counter(
+        kind for kind, _ in wanted
+    )
     assert all(row["email"] in review.page(1) for row in changes)
 
 
@@ -82,7 +84,7 @@ def test_names_in_the_page_are_no_markup(review: Review) -> None:
     assert "<script" not in review.page(1)
 
 
-def test_an_empty_snapshot_takes_access_from_nobody(review: Review) -> None:
+def test_an_empty_snapshot_is_not_a_loss_of_access(review: Review) -> None:
     review.on(0)
     review.sandbox.settings.rows, rows = 0, review.sandbox.settings.rows
     run = review.on(1)

@@ -38,7 +38,7 @@ def test_every_file_has_its_dag_and_a_recipe_only_where_its_provider_is(dags: di
     assert dags.keys() == files - without | {"oleria_asset_producer", "oleria_asset_consumer"}
 
 
-def test_every_dag_says_what_it_needs_and_repairs_itself(dags: dict[str, DAG]) -> None:
+def test_every_dag_lists_what_it_needs_and_retries(dags: dict[str, DAG]) -> None:
     for dag in dags.values():
         assert "Needs the Connection" in (dag.doc_md or "")
         assert "oleria" in dag.tags

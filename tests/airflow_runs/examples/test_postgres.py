@@ -1,4 +1,4 @@
-"""The table in PostgreSQL: a real server, and somebody who reads meanwhile."""
+"""The table in PostgreSQL: a real server, and a reader during the load."""
 
 from __future__ import annotations
 
