@@ -28,7 +28,8 @@ _PIECE_SIZE: Final = 8 * 1024 * 1024
 _BLOCK_SIZE: Final = 2 * 1024 * 1024
 """Bytes of a piece that one thread converts at a time."""
 
-_MAX_RECORD_SIZE: Final = 64 * 1024 * 1024
+_MAX_RECORD_SIZE: Final = 16 * 1024 * 1024
+"""Bytes. What converting a record takes is several times its size."""
 _MAX_ROW_GROUP_SIZE: Final = 64 * 1024 * 1024
 
 _COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")

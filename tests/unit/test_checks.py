@@ -1,4 +1,4 @@
-"""Checks: what is checked, and what a header is."""
+"""Checks of the header and of the number of rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_no_header_does_not_pass_for_one(content: bytes) -> None:
         check(content, 1000, exact_columns=["a"])
 
 
-def test_an_order_of_columns_matters_to_expected_columns_only() -> None:
+def test_the_order_of_columns_matters_to_exact_columns_only() -> None:
     check(b"b,a\n", 10, required_columns=["a", "b"])
     with pytest.raises(OleriaCheckError, match="expected a, b; found b, a"):
         check(b"b,a\n", 10, exact_columns=["a", "b"])

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_oleria.exceptions import OleriaTransferError
 from airflow_provider_oleria.transfer.content_encoding import decoded
 
-CONTENT = b"id,name\n" + b"".join(b"%d,somebody %d\n" % (row, row * row) for row in range(2000))
+CONTENT = b"id,name\n" + b"".join(b"%d,person %d\n" % (row, row * row) for row in range(2000))
 
 
 def raw_deflate(content: bytes) -> bytes:

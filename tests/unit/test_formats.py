@@ -1,4 +1,4 @@
-"""Formats by suffix: what comes out is what came in, or an error that says why not."""
+"""Formats by suffix: the file holds what the CSV holds, or an error reports why not."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_g
 
 @given(chunks=chunked(st.one_of(SCRAPS, SCRAPS.map(b"a,b\n1,2\n".__add__), SCRAPS.map(b"a\n1\n".__add__))))
 @settings(max_examples=1000)
-def test_parquet_holds_the_cells_of_any_csv_or_says_why_not(chunks: list[bytes]) -> None:
+def test_parquet_holds_the_cells_of_any_csv_or_it_is_refused(chunks: list[bytes]) -> None:
     content = b"".join(chunks)
     try:
         table = pq.read_table(io.BytesIO(written("out.parquet", chunks)))
@@ -404,7 +404,7 @@ def test_after_abort_nothing_is_written_and_no_thread_is_left(path: str) -> None
 
 
 @pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "a.csv.zst", "a.parquet"])
-def test_what_the_file_says_is_passed_on(path: str) -> None:
+def test_an_error_of_the_file_is_passed_on(path: str) -> None:
     class Full(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")

@@ -1,4 +1,4 @@
-"""What a long transfer says of itself."""
+"""The log lines of a long transfer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def said(caplog: pytest.LogCaptureFixture, seconds: list[float], size: int | Non
     return [record.getMessage() for record in caplog.records]
 
 
-def test_bytes_share_rate_and_time_left_are_told_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+def test_bytes_share_rate_and_time_left_are_logged_every_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert said(caplog, [4.0] * 6, 8_000_000) == [
         "Received 3 of 8 MB (38%) at 0.2 MB/s, 20 s left.",
         "Received 6 of 8 MB (75%) at 0.2 MB/s, 8 s left.",
