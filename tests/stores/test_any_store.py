@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
+from airflow_provider_oleria.transfer.destination.parts import part_name
 from airflow_provider_oleria.transfer.pipeline import prepared
+
+try:
+    from airflow.sdk.io import attach
+except ImportError:  # Airflow 2.11
+    from airflow.io.store import attach
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -21,11 +29,6 @@ PATH = "memory://lake/out.csv"
 @pytest.fixture
 def store() -> Iterator[fsspec.AbstractFileSystem]:
     """Known to Airflow by ``attach()``, as a user makes any filesystem known."""
-    try:
-        from airflow.sdk.io import attach
-    except ImportError:  # Airflow 2.11
-        from airflow.io.store import attach
-
     store = fsspec.filesystem("memory")
     attach("memory", fs=store)
     yield store
@@ -87,3 +90,115 @@ def test_looking_whether_it_can_be_written_leaves_nothing(store: fsspec.Abstract
     prepared(PATH, SaveOptions())
 
     assert store.find("memory://") == []
+
+
+class Unreplacing(MemoryFileSystem):
+    """Moves as WebHDFS does: onto an existing file not at all, and without an error."""
+
+    def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+        if not self.exists(path2):
+            super().mv(path1, path2)
+
+
+class Refusing(MemoryFileSystem):
+    """Moves as SMB does: an existing file is an error."""
+
+    def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+        if self.exists(path2):
+            raise FileExistsError(path2)
+        super().mv(path1, path2)
+
+
+Behave = Callable[[type[MemoryFileSystem]], None]
+
+
+@pytest.fixture
+def behave(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> Behave:
+    """Has the store, of which all instances share their files, behave as another kind."""
+    return lambda kind: monkeypatch.setattr(attach("memory"), "fs", kind(skip_instance_cache=True))
+
+
+@pytest.mark.parametrize("kind", [Unreplacing, Refusing])
+def test_a_store_that_cannot_replace_is_found_before_an_export_is_started(
+    store: fsspec.AbstractFileSystem, behave: Behave, kind: type[MemoryFileSystem]
+) -> None:
+    behave(kind)
+    path = resolve(PATH)
+    check_writable(path)
+    with publish(path, 0) as file:
+        file.write(b"night 1")
+
+    with pytest.raises(
+        OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+    ):
+        check_writable(path)
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
+@pytest.mark.parametrize("content", [b"night 2 is longer", b"night 2"], ids=["another size", "the same size"])
+@pytest.mark.parametrize("kind", [Unreplacing, Refusing])
+def test_a_move_that_did_not_replace_is_an_error(
+    store: fsspec.AbstractFileSystem, behave: Behave, kind: type[MemoryFileSystem], content: bytes
+) -> None:
+    behave(kind)
+    store.pipe(PATH, b"night 1")
+    with (
+        pytest.raises(OleriaInputError, match="cannot be written"),
+        publish(resolve(PATH), 0) as file,
+    ):
+        file.write(content)
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
+@pytest.mark.parametrize("name", ["x.csv", "[x]*.csv", "x" * 250])
+@pytest.mark.parametrize("folder", ["lake", "lake/[a-z]*"])
+def test_only_its_own_leftovers_are_removed(store: fsspec.AbstractFileSystem, name: str, folder: str) -> None:
+    others = [f".{name}.gz.0123abcd.part", f".{name}.backup.part", ".y.csv.0123abcd.part"]
+    for other in others:
+        store.pipe(f"/{folder}/{other}", b"of another task")
+    store.pipe("/lake/a/.x.csv.0123abcd.part", b"in another folder")
+    store.pipe(f"/{folder}/{part_name(name)}", b"half")
+    with publish(resolve(f"memory://{folder}/{name}"), 0) as file:
+        file.write(b"new")
+
+    left = {f"/{folder}/{found}" for found in [*others, name]}
+    assert set(store.find("")) == left | {"/lake/a/.x.csv.0123abcd.part"}
+
+
+def test_a_probe_that_cannot_be_removed_is_a_warning(
+    behave: Behave, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Keeping(MemoryFileSystem):
+        def rm_file(self, path: str) -> None:
+            raise PermissionError("delete is not permitted")
+
+    behave(Keeping)
+    check_writable(resolve(PATH))
+
+    assert "could not be removed: delete is not permitted" in caplog.text
+
+
+def test_the_error_of_any_client_names_destination_and_cause(behave: Behave) -> None:
+    class ClientError(Exception):
+        """No OSError: as azure.core, gcsfs and asyncssh have them."""
+
+        code = 403
+
+    class Foreign(MemoryFileSystem):
+        def open(self, path: str, *args: object, **kwargs: object) -> object:
+            raise ClientError("the key was refused")
+
+    behave(Foreign)
+    path = resolve(PATH)
+    for attempt in (lambda: check_writable(path), lambda: publish(path, 0).__enter__()):
+        with pytest.raises(
+            OleriaInputError, match="lake/out.csv' cannot be written: ClientError: the key was refused"
+        ):
+            attempt()
+
+
+def test_an_error_in_the_block_is_not_called_one_of_the_store(store: fsspec.AbstractFileSystem) -> None:
+    with pytest.raises(OSError, match="of the caller"), publish(resolve(PATH), 0):
+        raise OSError("of the caller")
+    assert store.find("") == []

@@ -35,7 +35,7 @@ def check(path: ObjectStoragePath) -> None:
         if fs.exists(str(target)):
             fs.pipe_file(second, b"previous")
             with suppress(FileExistsError):
-                fs.mv(first, second)
+                _move(fs, first, second)
             if not _is_replaced(fs, first, second, len(PROBE)):
                 raise FileExistsError(_NOT_REPLACED.format(target))
     finally:
@@ -77,7 +77,7 @@ class MovedFile:
         :raises FileExistsError: if the target is still the previous file.
         """
         self._file.close()
-        self._fs.mv(self._part, self._target)
+        _move(self._fs, self._part, self._target)
         try:
             replaced = _is_replaced(self._fs, self._part, self._target, self._written)
         except PermissionError as error:
@@ -91,6 +91,17 @@ class MovedFile:
         with suppress(Exception):  # a broken connection
             self._file.close()
         _remove(self._fs, self._part)
+
+
+def _move(fs: Any, source: str, target: str) -> None:
+    from fsspec import AbstractFileSystem
+
+    if getattr(fs.mv, "__func__", None) is AbstractFileSystem.mv:
+        # fsspec's own mv copies and removes as well, but takes [, * and ? in the names for wildcards.
+        fs.cp_file(source, target)
+        fs.rm_file(source)
+    else:
+        fs.mv(source, target)
 
 
 def _is_replaced(fs: Any, source: str, target: str, size: int) -> bool:
