@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -94,3 +99,71 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     made = Bucket(f"lake-{uuid.uuid4().hex[:8]}", client)
     client.create_bucket(Bucket=made.name)
     return made
+
+
+@dataclass
+class Gateway:
+    """An HTTP server before the S3 API that refuses some requests.
+
+    :param target: the URL of the S3 API.
+    :param refuse: method and URL path with query → status and S3's error code, or ``None`` to pass the request on; called
+        in the thread of the request.
+    :param requests: method and URL path with query of each request.
+    :param most_parts: the largest number of parts that were in flight at once.
+    """
+
+    target: str
+    refuse: Callable[[str, str], tuple[int, str] | None] = lambda method, path: None
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    most_parts: int = 0
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        gateway, lock, parts = self, threading.Lock(), set[int]()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_request(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                is_part = "partNumber=" in self.path
+                with lock:
+                    gateway.requests.append((self.command, self.path))
+                    if is_part:
+                        parts.add(id(self))
+                        gateway.most_parts = max(gateway.most_parts, len(parts))
+                if refused := gateway.refuse(self.command, self.path):
+                    status, code = refused
+                    text = f"<Error><Code>{code}</Code><Message>{code} by the gateway</Message></Error>"
+                    self.answer(status, {"Content-Type": "application/xml"}, text.encode())
+                else:
+                    url = urlsplit(gateway.target)
+                    connection = HTTPConnection(url.hostname or "", url.port)
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    response = connection.getresponse()
+                    self.answer(response.status, dict(response.getheaders()), response.read())
+                    connection.close()
+                with lock:
+                    parts.discard(id(self))
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_request
+
+            def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response_only(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None: ...
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()

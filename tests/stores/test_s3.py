@@ -8,13 +8,14 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.parquet
 import pytest
@@ -25,13 +26,18 @@ from moto.server import ThreadedMotoServer
 from airflow_provider_oleria.compat import AirflowFailException, ObjectStoragePath
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
-from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaTransientError
+from airflow_provider_oleria.exceptions import (
+    OleriaDestinationError,
+    OleriaInputError,
+    OleriaTransientError,
+)
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.servers.processes import until
-from tests.servers.s3 import Bucket
+from tests.servers.s3 import Bucket, Gateway
 
 pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
@@ -285,3 +291,137 @@ def test_a_presigned_url_is_honoured(bucket: Bucket) -> None:
     assert (whole.status_code, whole.content) == (200, b"a,b\n1,2\n")
     assert (part.status_code, part.content) == (206, b"1,2\n")
     assert other.status_code == 412
+
+
+# -- parts in flight, narrow rights, lost requests ----------------------------------------------------------------
+
+PART = 5 * 1024 * 1024
+
+
+def write_through(gateway: Gateway, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    with gateway.serving() as endpoint:
+        path = resolve(f"s3://{reach(endpoint, monkeypatch)}@{bucket.name}/out.csv")
+        check_writable(path)
+        gateway.requests.clear()
+        with publish(path, len(content), max_concurrency=3) as file:
+            for start in range(0, len(content), 700_000):
+                file.write(content[start : start + 700_000])
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART])
+def test_a_small_object_is_one_put(
+    bucket: Bucket, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    gateway = Gateway(s3_endpoint)
+    write_through(gateway, bucket, monkeypatch, bytes(size))
+
+    assert bucket.read("out.csv") == bytes(size)
+    assert [path for method, path in gateway.requests if method in ("PUT", "POST")] == [
+        f"/{bucket.name}/out.csv"
+    ]
+
+
+@pytest.mark.parametrize("size", [PART + 1, 4 * PART, 6 * PART + 3])
+def test_parts_are_in_flight_at_once_and_never_more_than_allowed(
+    bucket: Bucket, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    content, parts = random.Random(1).randbytes(size), -(-size // PART)
+    at_once = min(3, parts)
+    together = threading.Barrier(at_once, timeout=60)
+
+    def wait_for_the_others(method: str, path: str) -> None:
+        if any(f"partNumber={number}&" in f"{path}&" for number in range(1, at_once + 1)):
+            together.wait()
+
+    gateway = Gateway(s3_endpoint, wait_for_the_others)
+    write_through(gateway, bucket, monkeypatch, content)
+
+    assert bucket.read("out.csv") == content
+    assert bucket.parts("out.csv") == parts
+    assert gateway.most_parts == at_once
+
+
+def test_a_part_that_fails_is_sent_again(
+    bucket: Bucket, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter(["2", "4"])
+    pending = {next(failures), next(failures)}
+
+    def refuse(method: str, path: str) -> tuple[int, str] | None:
+        number = (parse_qs(urlsplit(path).query).get("partNumber") or [""])[0]
+        if number in pending:
+            pending.discard(number)
+            return 503, "SlowDown"
+        return None
+
+    content = random.Random(2).randbytes(5 * PART)
+    write_through(Gateway(s3_endpoint, refuse), bucket, monkeypatch, content)
+
+    assert not pending
+    assert bucket.read("out.csv") == content
+
+
+@pytest.mark.parametrize("operation", ["partNumber=3", "uploads", "uploadId"])
+def test_a_part_that_is_refused_for_good_aborts_the_upload(
+    bucket: Bucket, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    bucket.put("out.csv", PREVIOUS)
+    is_checked = False
+
+    def refuse(method: str, path: str) -> tuple[int, str] | None:
+        refused = is_checked and method in ("PUT", "POST") and operation in path
+        return (403, "AccessDenied") if refused else None
+
+    gateway = Gateway(s3_endpoint, refuse)
+    with gateway.serving() as endpoint:
+        path = resolve(f"s3://{reach(endpoint, monkeypatch)}@{bucket.name}/out.csv")
+        check_writable(path)
+        is_checked = True
+        with (
+            pytest.raises(
+                OleriaInputError, match="AccessDenied by the gateway. Check the Airflow Connection"
+            ),
+            publish(path, 0, max_concurrency=2) as file,
+        ):
+            file.write(bytes(6 * PART))
+
+    assert bucket.read("out.csv") == PREVIOUS
+    assert bucket.unfinished_uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "status", "code", "warning"),
+    [
+        ("DELETE", "uploadId=", 403, "AccessDenied", "could not be aborted: AccessDenied by the gateway"),
+        ("DELETE", "uploadId=", 405, "MethodNotAllowed", "could not be aborted: "),
+        ("POST", "uploads", 405, "MethodNotAllowed", "has no multipart uploads"),
+        ("POST", "uploads", 501, "NotImplemented", "has no multipart uploads"),
+        ("GET", "uploads", 403, "AccessDenied", ""),
+    ],
+)
+def test_the_check_needs_no_right_that_the_write_does_not_need(
+    bucket: Bucket,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    query: str,
+    status: int,
+    code: str,
+    warning: str,
+) -> None:
+    gateway = Gateway(
+        s3_endpoint, lambda *seen: (status, code) if seen[0] == method and query in seen[1] else None
+    )
+    write_through(gateway, bucket, monkeypatch, b"new")
+
+    assert bucket.read("out.csv") == b"new"
+    assert warning in caplog.text
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+def test_a_connection_that_does_not_exist_is_refused(bucket: Bucket, scheme: str) -> None:
+    with pytest.raises(
+        OleriaInputError, match="cannot be opened: The conn_id `nosuch` isn't defined. Create the"
+    ):
+        OleriaHook().check_destination(f"{scheme}://nosuch@{bucket.name}/out.csv")
