@@ -106,8 +106,8 @@ class Gateway:
     """An HTTP server before the S3 API that refuses some requests.
 
     :param target: the URL of the S3 API.
-    :param refuse: method and URL path with query → status and S3's error code, or ``None`` to pass the request on; called
-        in the thread of the request.
+    :param refuse: method and URL path with query → status and S3's error code, or ``None`` to pass the request on.
+        Called in the thread of the request.
     :param requests: method and URL path with query of each request.
     :param most_parts: the largest number of parts that were in flight at once.
     """
