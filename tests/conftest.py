@@ -68,7 +68,7 @@ def slow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """No connection is fast enough alone, not even on loopback: what can be fetched in parts is."""
     from airflow_provider_oleria.transfer import source
 
-    monkeypatch.setattr(source, "_FAST", math.inf)
+    monkeypatch.setattr(source, "FAST_CONNECTION", math.inf)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class RouteAdapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **options)
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        """The URL's path as it is; ``requests`` before 2.33 shortens slashes at its start, which breaks a signature."""
+        """The URL's path as it is; ``requests`` 2.32 and 2.33 merge slashes at its start, which breaks a signature."""
         return request.path_url
 
 

@@ -1,4 +1,4 @@
-"""The presigned URL: a credential, renewed when the store does not accept it any more."""
+"""The presigned URL, a credential: renewed when the store no longer accepts it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from airflow_provider_oleria.connection.settings import is_secure
 from airflow_provider_oleria.exceptions import OleriaTransferError, OleriaUrlExpiredError
 from airflow_provider_oleria.net.backoff import retry_after
 
-# What S3 calls a URL, or the credentials behind it, that is past its time; the first comes with any refusal.
+# S3's error codes for an expired URL, or expired credentials behind it; the first is sent with any refusal.
 _EXPIRED: Final = ("AccessDenied", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch")
 
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """A presigned URL, which is a credential: not shown among a frame's variables."""
+    """A presigned URL. Its ``repr`` does not show it."""
 
     value: str = field(repr=False)
 
 
 class Link:
-    """The presigned URL, renewed once per expiry however many connections find it expired."""
+    """The presigned URL, renewed once per expiry for all connections.
+
+    :param fresh_url: requests a presigned URL from the API.
+    """
 
     def __init__(self, fresh_url: Callable[[], str]) -> None:
         self._fresh_url = fresh_url
@@ -37,14 +40,14 @@ class Link:
         self._problem: Exception | None = None
 
     def url(self) -> PresignedUrl:
-        """The URL to use now.
+        """Return the current URL, or request one.
 
-        :raises OleriaTransferError: it is not https.
-        :raises OleriaError: there is none to be had.
+        :raises OleriaTransferError: if it is not https.
+        :raises OleriaError: if no URL could be obtained.
         """
         with self._lock:
             if self._problem is not None:
-                raise self._problem  # patience was had with the API once, and is not for each connection anew
+                raise self._problem  # the API was retried once, for all connections
             if self._url is None:
                 try:
                     url = PresignedUrl(self._fresh_url())
@@ -53,43 +56,43 @@ class Link:
                     raise
                 if not is_secure(url.value):
                     raise OleriaTransferError(
-                        "the presigned URL is not https: a credential is not sent in plain text"
+                        "the presigned URL is not https: a credential must not be sent in plain text"
                     )
                 self._url = url
             return self._url
 
-    def refused(self, url: PresignedUrl) -> None:
-        """The store does not accept ``url``: the next one is a fresh one, unless somebody else has said so already."""
+    def expire(self, url: PresignedUrl) -> None:
+        """Discard ``url``, which the store refused, unless another connection has renewed it already."""
         with self._lock:
             if self._url == url:
                 self._url = None
 
 
 def refusal(response: requests.Response) -> OleriaTransferError:
-    """What the store's refusal means.
+    """Convert a response with an unexpected status to an error.
 
-    :param response: its answer, with a status that is none of those asked for.
+    :param response: the store's response.
     """
     body = b""
     with suppress(requests.RequestException):
         body = next(response.iter_content(4096), b"")
-    said = f"the store answered {response.status_code} {error_code(body)}".rstrip()
+    text = f"the store answered {response.status_code} {error_code(body)}".rstrip()
     if is_expired(response.status_code, body):
-        return OleriaUrlExpiredError(f"{said}: the presigned URL is not accepted (any more)")
-    problem = OleriaTransferError(said)
+        return OleriaUrlExpiredError(f"{text}: the presigned URL is not, or no longer, accepted")
+    problem = OleriaTransferError(text)
     problem.retry_after = retry_after(response.headers, time.time())
     return problem
 
 
 def error_code(body: bytes) -> str:
-    """What the store calls its refusal: S3 explains itself in XML, the rest of which repeats the request."""
+    """Extract S3's error code from a body in XML. The rest of the body repeats the request, and is not used."""
     return next(iter(re.findall(r"<Code>(\w+)</Code>", body.decode("utf-8", "replace"))), "")
 
 
 def is_expired(status: int, body: bytes) -> bool:
-    """Whether the store refuses the presigned URL as such, so that a fresh one may help.
+    """Whether the store refused the presigned URL itself, so that a new one may be accepted.
 
-    :param status: of its answer.
-    :param body: the beginning of its answer.
+    :param status: the status of the response.
+    :param body: the beginning of its body.
     """
     return status == 403 or (status == 400 and error_code(body) in _EXPIRED)

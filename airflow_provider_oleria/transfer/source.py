@@ -1,4 +1,4 @@
-"""Presigned URL → the object's bytes, in order and whole: over one connection while that is fast, else over several."""
+"""Presigned URL → the object's bytes, complete and in order, over one connection while it is fast, then several."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import requests
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.transfer.stored_object import StoredObject
 
-_CHUNK: Final = 512 * 1024
-"""Bytes to read at a time."""
+READ_SIZE: Final = 512 * 1024
+"""Bytes of one read."""
 
-_FAST: Final = 250_000_000
-"""Bytes a second of one connection from which on more of them cost more processor time than they save waiting."""
+FAST_CONNECTION: Final = 250_000_000
+"""Bytes a second of one connection, above which more connections cost more processor time than they save."""
 
-_STRETCH: Final = 32 * 1024 * 1024
-"""Bytes over which that is measured."""
+SPEED_WINDOW: Final = 32 * 1024 * 1024
+"""Bytes over which the speed is measured."""
 
 
 class Source:
-    """The object behind a download's presigned URL. A context manager; :meth:`chunks` may be read once.
+    """The object behind a download's presigned URL. A context manager; :meth:`chunks` can be read once.
 
-    :param fresh_url: asks the API for a presigned URL; asked again, once, when one has expired.
-    :param settings: for limits and certificates.
-    :param max_concurrency: how many ranges may be in flight; with 1 the object comes in one stream.
+    :param fresh_url: requests a presigned URL from the API; called again when one has expired.
+    :param settings: timeouts, retries and certificates.
+    :param max_concurrency: ranges in flight; with 1 the object is read in one stream.
     :param part_size: bytes of each range.
     """
 
@@ -44,115 +44,112 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """Its bytes, where the store says how many."""
+        """Bytes of the object, if the store announces it."""
         return self._object.size
 
     @property
     def encoding(self) -> str:
-        """Its Content-Encoding."""
+        """The object's Content-Encoding."""
         return self._object.encoding
 
     def __enter__(self) -> Self:
-        """Open it with one plain GET: all that a small file needs."""
+        """Open the object with one plain GET, which is all that a small file needs."""
         self._first = self._object.open()
-        self._reading = self._object.stream(0, self.size, self._first, _CHUNK)
+        self._reading = self._object.stream(0, self.size, self._first, READ_SIZE)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Let go of the store."""
+        """Close all connections."""
         self._object.close()
         self._reading.close()
-        self._object.let_go(self._first)  # of which nothing may have been read
+        self._object.close_response(self._first)  # the stream closes it only if it was started
 
     def chunks(self) -> Iterator[bytes]:
-        """The object's bytes as they are stored.
+        """Read the object's bytes as they are stored.
 
-        :raises OleriaObjectChangedError: it was replaced meanwhile: what came so far is of no use.
-        :raises OleriaRetriesExhaustedError: it cannot be had, however often it was tried.
+        :raises OleriaObjectChangedError: if it was replaced during the transfer: what was read is unusable.
+        :raises OleriaRetriesExhaustedError: if the rest could not be read in any attempt.
         """
-        if self.size is not None and self._may_come_in_parts(self.size):
-            self._reading = self._widened(self._reading, self.size)
+        if self.size is not None and self._can_use_parts(self.size):
+            self._reading = self._adapt(self._reading, self.size)
         return self._reading
 
-    def _may_come_in_parts(self, size: int) -> bool:
+    def _can_use_parts(self, size: int) -> bool:
         return self._object.serves_ranges and self._max_concurrency > 1 and size > 2 * self._part_size
 
-    def _widened(self, stream: Generator[bytes, None, None], size: int) -> Generator[bytes, None, None]:
-        """``stream`` while it is fast, and what is left of the object in parts once it is not."""
-        at, pace = 0, _Pace()
+    def _adapt(self, stream: Generator[bytes, None, None], size: int) -> Generator[bytes, None, None]:
+        """Read ``stream`` while it is fast, then the rest of the object in parts."""
+        at, speed = 0, _SpeedMeter()
         with closing(stream):
-            for chunk in pace.measured(stream):
+            for chunk in speed.measure(stream):
                 at += len(chunk)
                 yield chunk
-                if pace.is_slow and size - at > self._part_size:
+                if speed.is_slow and size - at > self._part_size:
                     break
             else:
                 return
-            answer = self._object.answer(at, at + self._part_size)
-            if answer.status_code != 206:
-                # It announces ranges, but does not serve them: the first answer is good for the whole object.
-                self._object.let_go(answer)
+            response = self._object.request(at, at + self._part_size)
+            if response.status_code != 206:
+                # The store announces ranges without serving them: the first response has the whole object.
+                self._object.close_response(response)
                 yield from stream
                 return
-        yield from self._in_parts(at, size, answer)
+        yield from self._read_parts(at, size, response)
 
-    def _in_parts(self, at: int, size: int, answer: requests.Response) -> Generator[bytes, None, None]:
-        # As many buffers as parts in flight, used over and over: what is held is never more, however slow the
-        # destination is. Not on the heap, which would scatter and keep it.
+    def _read_parts(self, at: int, size: int, response: requests.Response) -> Generator[bytes, None, None]:
+        # One buffer for each part in flight, reused: a slow destination cannot make memory grow. Mapped memory, because
+        # large blocks fragment the heap.
         buffers = deque(mmap(-1, self._part_size) for _ in range(self._max_concurrency))
         starts = iter(range(at, size, self._part_size))
         pending: deque[Future[mmap]] = deque()
         pool = ThreadPoolExecutor(self._max_concurrency, thread_name_prefix="oleria-part")
 
-        def submit_next(answer: requests.Response | None = None) -> None:
+        def submit_next(response: requests.Response | None = None) -> None:
             if (start := next(starts, None)) is not None:
                 end = min(start + self._part_size, size)
-                pending.append(pool.submit(self._part, buffers.popleft(), start, end, answer))
+                pending.append(pool.submit(self._read_part, buffers.popleft(), start, end, response))
 
         try:
-            submit_next(answer)
+            submit_next(response)
             for _ in range(1, self._max_concurrency):
                 submit_next()
             while pending:
                 part = pending.popleft().result()
                 left = part.tell()
                 part.seek(0)
-                while left and (chunk := part.read(min(left, _CHUNK))):
+                while left and (chunk := part.read(min(left, READ_SIZE))):
                     left -= len(chunk)
                     yield chunk
                 buffers.append(part)
                 submit_next()
         finally:
-            self._object.given_up.set()
+            self._object.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _part(self, buffer: mmap, start: int, end: int, answer: requests.Response | None) -> mmap:
+    def _read_part(self, buffer: mmap, start: int, end: int, response: requests.Response | None) -> mmap:
         buffer.seek(0)
-        for chunk in self._object.stream(start, end, answer, _CHUNK // 4):  # many at once, on slow lines
+        for chunk in self._object.stream(start, end, response, READ_SIZE // 4):  # several at once, each slow
             buffer.write(chunk)
-            if self._object.given_up.is_set():
-                break  # nobody waits for it any longer
+            if self._object.stopped.is_set():
+                break
         return buffer
 
 
-class _Pace:
-    """Whether a connection keeps its reader waiting."""
+class _SpeedMeter:
+    """Measures whether a connection is slower than ``FAST_CONNECTION``."""
 
     def __init__(self) -> None:
         self.is_slow = False
 
-    def measured(self, stream: Iterable[bytes]) -> Iterator[bytes]:
-        """The stream's chunks; the time their user takes for them does not count.
-
-        :param stream: of one connection.
-        """
+    def measure(self, stream: Iterable[bytes]) -> Iterator[bytes]:
+        """Pass the chunks on; the time that the caller takes for them does not count."""
         received, waited = 0, 0.0
-        asked = time.monotonic()
+        started = time.monotonic()
         for chunk in stream:
-            waited += time.monotonic() - asked
+            waited += time.monotonic() - started
             received += len(chunk)
-            self.is_slow = waited > _STRETCH / _FAST
-            if received > _STRETCH:
+            self.is_slow = waited > SPEED_WINDOW / FAST_CONNECTION
+            if received > SPEED_WINDOW:
                 received, waited = 0, 0.0
             yield chunk
-            asked = time.monotonic()
+            started = time.monotonic()

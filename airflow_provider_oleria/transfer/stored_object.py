@@ -1,6 +1,6 @@
-"""The object behind a presigned URL, one stretch of bytes at a time: each whole, and all of the same object.
+"""The object behind a presigned URL, read in ranges: each complete, and all from the same object.
 
-A stretch that breaks is taken up at its next missing byte. The object's first ETag is asked for ever after.
+A transfer that breaks resumes at the next missing byte. Every later request requires the ETag of the first response.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ log = logging.getLogger(__name__)
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 _FIRST_READ: Final = 32 * 1024
-"""Bytes. What a read has got when the line is reset under it is lost: the first ones are small, so that any answer
-counts."""
+"""Bytes of the first read of a response. A reset connection loses the read in progress: small first reads make progress
+on any connection."""
 
 
 class StoredObject:
-    """An object in the store, for as many connections as are wanted at once.
+    """An object in the store.
 
-    ``size`` and ``encoding`` are what the first answer says of it, ``serves_ranges`` whether parts of it can be had.
+    ``size`` (bytes), ``encoding`` and ``serves_ranges`` are those of the first response. ``stopped`` is set when no
+    caller reads any longer.
 
-    :param fresh_url: asks the API for a presigned URL; asked again, once, when one has expired.
-    :param settings: for limits and certificates.
-    :param connections: how many may be open at once.
+    :param fresh_url: requests a presigned URL from the API; called again when one has expired.
+    :param settings: timeouts, retries and certificates.
+    :param connections: connections that may be open at once.
     """
 
     def __init__(self, fresh_url: Callable[[], str], settings: Settings, connections: int) -> None:
@@ -53,41 +54,41 @@ class StoredObject:
         self._session = _session(settings, connections)
         self._open: set[requests.Response] = set()
         self._etag: str | None = None
-        self.given_up = threading.Event()
+        self.stopped = threading.Event()
         self.size: int | None = None
         self.encoding = ""
         self.serves_ranges = False
 
     def open(self) -> requests.Response:
-        """One plain GET of the whole.
+        """Send one plain GET for the whole object.
 
-        :raises OleriaRetriesExhaustedError: it cannot be had, however often it was tried.
+        :raises OleriaRetriesExhaustedError: if no attempt was successful.
         """
-        answer = self.answer(0, None)
-        headers = answer.headers
+        response = self.request(0, None)
+        headers = response.headers
         self.size = _number(headers.get("Content-Length"))
         self.encoding = headers.get("Content-Encoding", "").strip().lower()
-        # Only a strong ETag says that two answers are of the same bytes.
+        # Only a strong ETag identifies the same bytes.
         self._etag = etag if (etag := headers.get("ETag", "")).startswith('"') else None
         ranges = headers.get("Accept-Ranges", "").strip().lower() == "bytes"
         self.serves_ranges = ranges and self._etag is not None
-        return answer
+        return response
 
     def close(self) -> None:
-        """Let go of the store: no connection stays open, and whoever still reads from one ends."""
-        self.given_up.set()
-        for answer in tuple(self._open):
-            with suppress(Exception):  # urllib3 can from 2.3 on; before, a reader ends with its next bytes
-                answer.raw.shutdown()
+        """Close all connections, also those that another thread reads from."""
+        self.stopped.set()
+        for response in tuple(self._open):
+            with suppress(Exception):  # new in urllib3 2.3; before, a thread stops after its next read
+                response.raw.shutdown()
         self._session.close()
 
-    def answer(self, start: int, end: int | None) -> requests.Response:
-        """The store's answer to a request for the bytes from ``start`` to before ``end``.
+    def request(self, start: int, end: int | None) -> requests.Response:
+        """Request the bytes from ``start`` to before ``end``, and retry if that fails.
 
-        :raises OleriaObjectChangedError: the object is another one.
-        :raises OleriaRetriesExhaustedError: there is none, however often it was tried.
+        :raises OleriaObjectChangedError: if the object was replaced.
+        :raises OleriaRetriesExhaustedError: if no attempt was successful.
         """
-        attempts = _Attempts(self._settings.retry, self.given_up)
+        attempts = _Attempts(self._settings.retry, self.stopped)
         while True:
             try:
                 return self._request(start, end)
@@ -97,14 +98,14 @@ class StoredObject:
     def stream(
         self, start: int, end: int | None, response: requests.Response | None, at_most: int
     ) -> Generator[bytes, None, None]:
-        """The bytes from ``start`` to before ``end``.
+        """Read the bytes from ``start`` to before ``end``, and resume if the connection breaks.
 
-        :param response: an answer that begins at ``start``, where there is one already.
-        :param at_most: bytes to read at a time.
-        :raises OleriaObjectChangedError: the object is another one, or cannot be told from another.
-        :raises OleriaRetriesExhaustedError: the rest cannot be had, however often it was tried.
+        :param response: a response that begins at ``start``, if there is one already.
+        :param at_most: bytes of one read.
+        :raises OleriaObjectChangedError: if the object was replaced, or the store gives no ETag to detect that.
+        :raises OleriaRetriesExhaustedError: if the rest could not be read in any attempt.
         """
-        at, attempts = start, _Attempts(self._settings.retry, self.given_up)
+        at, attempts = start, _Attempts(self._settings.retry, self.stopped)
         while True:
             try:
                 response = response or self._request(at, end)
@@ -115,18 +116,18 @@ class StoredObject:
             except OleriaOutageError as problem:
                 if at and self._etag is None:
                     raise OleriaObjectChangedError(
-                        f"{problem}; the store gives no strong ETag, so that it cannot be taken up where it broke"
+                        f"{problem}; the store sends no strong ETag, so the transfer cannot resume where it broke"
                     ) from problem
                 attempts.failed(problem, f"at byte {at:,}")
             else:
                 return
             finally:
                 if response is not None:
-                    self.let_go(response)
+                    self.close_response(response)
                 response = None
 
-    def let_go(self, response: requests.Response) -> None:
-        """Read no more of an answer."""
+    def close_response(self, response: requests.Response) -> None:
+        """Close a response before its end."""
         response.close()
         self._open.discard(response)
 
@@ -152,10 +153,10 @@ class StoredObject:
             try:
                 self._check(response, start, url)
             except BaseException:
-                self.let_go(response)
+                self.close_response(response)
                 raise
             return response
-        # Raised here, not above: requests' own text would follow it into the traceback, whole URL included.
+        # Raised outside the except block: requests' error holds the URL and must not become the context of this one.
         raise problem
 
     def _check(self, response: requests.Response, start: int, url: PresignedUrl) -> None:
@@ -163,25 +164,25 @@ class StoredObject:
         if status not in (200, 206, 412, 416):
             problem = refusal(response)
             if isinstance(problem, OleriaUrlExpiredError):
-                self._link.refused(url)
+                self._link.expire(url)
             raise problem
         size = _number(headers.get("Content-Length"))
         if status == 206:
             sent = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
             if sent is None or "Range" not in response.request.headers or int(sent[1]) != start:
-                raise OleriaTransferError("the store answered with other bytes than it was asked for")
+                raise OleriaTransferError("the store sent other bytes than requested")
             size = self.size if sent[2] == "*" else int(sent[2])
         elif status == 200 and size is None and headers.get("Transfer-Encoding", "").lower() != "chunked":
             raise OleriaTransferError(
-                "the store does not say how long the file is, so that its end cannot be told"
+                "the store does not send the file's length, so its end cannot be recognised"
             )
-        another = self._etag is not None and headers.get("ETag") != self._etag
-        if status in (412, 416) or another or (self.size is not None and size != self.size):
-            raise OleriaObjectChangedError("the export was replaced in the store while it was being fetched")
+        is_other = self._etag is not None and headers.get("ETag") != self._etag
+        if status in (412, 416) or is_other or (self.size is not None and size != self.size):
+            raise OleriaObjectChangedError("the export was replaced in the store during the transfer")
 
 
 class _Attempts:
-    """How long to go on with one stretch of bytes: progress starts the count anew."""
+    """The retry budget of one range: any progress renews it."""
 
     def __init__(self, policy: RetryPolicy, stop: threading.Event) -> None:
         self._policy = policy
@@ -189,31 +190,31 @@ class _Attempts:
         self.progressed()
 
     def progressed(self) -> None:
-        self._patience = RetryBudget(self._policy)
+        self._budget = RetryBudget(self._policy)
         self._renewed = False
 
     def failed(self, problem: OleriaOutageError, where: str) -> None:
-        """Return when it is time for the next attempt.
+        """Wait until the next attempt may start.
 
-        :raises OleriaRetriesExhaustedError: there is no use in another one.
+        :raises OleriaRetriesExhaustedError: if no attempt is left.
         """
         if isinstance(problem, OleriaUrlExpiredError) and not self._renewed:
             self._renewed = True
             return
-        pause = self._patience.next_delay(problem)
-        log.warning("The transfer broke %s: %s. Taking it up there in %.1f s.", where, problem, pause)
-        if self._stop.wait(pause):
+        delay = self._budget.next_delay(problem)
+        log.warning("The transfer broke %s: %s. Resuming there in %.1f s.", where, problem, delay)
+        if self._stop.wait(delay):
             raise problem
 
 
 def _body(
     response: requests.Response, settings: Settings, at: int, end: int | None, at_most: int
 ) -> Iterator[bytes]:
-    """The bytes of one answer from ``at`` to before ``end``.
+    """Read the bytes of one response from ``at`` to before ``end``.
 
-    :raises OleriaOutageError: they did not all come.
+    :raises OleriaOutageError: if not all of them arrived.
     """
-    # A store that ignores ranges answers with the whole object.
+    # A store that ignores ranges sends the whole object.
     skip = at if response.status_code == 200 else 0
     missing = None if end is None else end - at
     amount = _FIRST_READ // 2
@@ -236,14 +237,14 @@ def _body(
     if problem is not None:
         raise problem
     if missing:
-        raise OleriaTransferError(f"the answer ended {missing:,} bytes before its end")
+        raise OleriaTransferError(f"the response ended {missing:,} bytes too early")
 
 
 def _session(settings: Settings, connections: int) -> requests.Session:
     session = requests.Session()
     for scheme in ("http://", "https://"):
         session.mount(scheme, RouteAdapter(settings, pool_maxsize=connections))
-    # No credentials but the URL: S3 refuses a request with two kinds, and requests would look into ~/.netrc.
+    # The URL is the only credential: S3 refuses a request with two, and requests would add one from ~/.netrc.
     session.auth = lambda request: request
     return session
 

@@ -424,4 +424,4 @@ def test_a_connection_that_does_not_exist_is_refused(bucket: Bucket, scheme: str
     with pytest.raises(
         OleriaInputError, match="cannot be opened: The conn_id `nosuch` isn't defined. Create the"
     ):
-        OleriaHook().check_destination(f"{scheme}://nosuch@{bucket.name}/out.csv")
+        resolve(f"{scheme}://nosuch@{bucket.name}/out.csv")

@@ -93,7 +93,8 @@ class Store:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                answer = store.answer(self.path, self.headers.get("Range"))
+                # Not ``self.path``, in which http.server merges slashes at the beginning.
+                answer = store.answer(self.requestline.split()[1], self.headers.get("Range"))
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)

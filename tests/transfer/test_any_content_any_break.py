@@ -83,8 +83,8 @@ def fetched(
     with (
         TemporaryDirectory() as folder,
         store(content, breaks).serving() as url,
-        patch.object(source, "_CHUNK", 700),
-        patch.object(source, "_FAST", fast),
+        patch.object(source, "READ_SIZE", 700),
+        patch.object(source, "FAST_CONNECTION", fast),
     ):
         file = Path(folder) / "out.csv"
         try:
