@@ -1,7 +1,7 @@
-"""The Connection's form in Airflow's UI: one description of its fields, in the words of Oleria's own side panel.
+"""The Connection's form in Airflow's UI: one description of its fields, with the labels of Oleria's own side panel.
 
-API URL, Client ID and Client secret are standard fields of a Connection under another label: the form shows those first
-and opened, and Airflow encrypts and hides a password wherever it shows a Connection. The rest are extras.
+API URL, Client ID and Client secret are standard fields of a Connection with other labels: the form shows these first,
+and Airflow encrypts and hides the password. The other fields are extras.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from airflow_provider_oleria.connection.settings import (
 
 @dataclass(frozen=True)
 class Extra:
-    """A field that is kept in the Connection's extra.
+    """A field of the form that is stored in the Connection's extra.
 
-    :param label: what the form calls it.
-    :param help: the text below it.
-    :param placeholder: shown while the field is empty (Airflow 2.11 only; later versions show none for extras).
-    :param type: JSON Schema's name for what is put in.
-    :param required: whether the form insists on it (Airflow 3.2 and newer).
+    :param label: its label.
+    :param help: the text below the field.
+    :param placeholder: shown in the empty field by Airflow 2.11; later versions show none for extras.
+    :param type: of the value, as JSON Schema names it.
+    :param required: whether the form requires a value (Airflow 3.2 and newer).
     """
 
     label: str
@@ -36,7 +36,7 @@ class Extra:
 
 
 LABELS: Final = {"host": "API URL", "login": "Client ID", "password": "Client secret"}
-"""Standard fields of a Connection, as Oleria calls them."""
+"""Oleria's labels for standard fields of a Connection."""
 
 PLACEHOLDERS: Final = {
     "host": "https://devx.<tenant>.oleria.io",
@@ -45,7 +45,7 @@ PLACEHOLDERS: Final = {
 }
 
 HIDDEN: Final = ("port", "schema")
-"""Standard fields that only a Connection given as a URI makes use of."""
+"""Standard fields that are used only if a Connection is given as a URI."""
 
 EXTRAS: Final = {
     "auth_url": Extra(
@@ -62,7 +62,7 @@ EXTRAS: Final = {
     ),
     "timeout": Extra(
         label="Timeout",
-        help=f"Longest silence of an open connection, in seconds. Leave it empty for {DEFAULT_TIMEOUT:.0f}.",
+        help=f"Read timeout of one call, in seconds. Leave it empty for {DEFAULT_TIMEOUT:.0f}.",
         placeholder=f"{DEFAULT_TIMEOUT:.0f}",
         type="integer",
     ),
@@ -80,13 +80,13 @@ EXTRAS: Final = {
     ),
     "verify": Extra(
         label="CA bundle",
-        help="For a proxy that re-signs traffic: the path of a file on the workers. Leave it empty otherwise.",
+        help="For a proxy that re-signs traffic: the path of a file on workers and triggerer. Else leave it empty.",
     ),
 }
 
 
 def metadata() -> dict[str, Any]:
-    """The form as provider metadata, which Airflow 3.2 and newer reads, and older versions pass over."""
+    """The form as provider metadata, which Airflow 3.2 and newer reads, and older versions ignore."""
     return {
         "conn-fields": {
             name: {
@@ -101,7 +101,7 @@ def metadata() -> dict[str, Any]:
 
 
 def field_behaviour() -> dict[str, Any]:
-    """What becomes of the standard fields, as Airflow before 3.2 asks the hook for it."""
+    """Labels and placeholders of the standard fields, as Airflow before 3.2 gets them from the hook."""
     return {
         "hidden_fields": list(HIDDEN),
         "relabeling": dict(LABELS),
@@ -111,7 +111,7 @@ def field_behaviour() -> dict[str, Any]:
 
 
 def widgets() -> dict[str, Any]:
-    """The extras as form widgets, as Airflow before 3.2 asks the hook for them."""
+    """The extras as form widgets, as Airflow before 3.2 gets them from the hook."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import IntegerField, StringField
     from wtforms.validators import Optional

@@ -1,4 +1,4 @@
-"""Airflow Connection → validated settings. Nothing is sent anywhere before these hold."""
+"""Airflow Connection → checked settings. Nothing is sent before they are checked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONNECT_TIMEOUT: Final = 10.0
 DEFAULT_TIMEOUT: Final = 60.0
 
 CREDENTIALS_PAGE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
-"""Where the values of a Connection are shown."""
+"""Where Oleria shows the values of a Connection."""
 
 _MAX_HOSTNAME: Final = 253
 """Characters of the longest name in DNS."""
@@ -36,7 +36,7 @@ _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)", re.ASCII)
 """One part of a name in DNS; underscores are not for hosts, but are in use."""
 
 _SET_TWICE: Final = (
-    "Connection %r has a %s in its form and another one in its extra. The extra's is used: remove it there."
+    "Connection %r has a %s in its form and another one in its extra. The extra is used: remove it there."
 )
 
 log = logging.getLogger(__name__)
@@ -89,14 +89,14 @@ class Settings:
 
     @property
     def total_timeout(self) -> float:
-        """Longest time one call may take as a whole, in seconds, however it drips."""
+        """Longest time that one call takes in all, in seconds, however slowly its response arrives."""
         return 5 * self.timeout
 
     @cached_property
     def token_key(self) -> bytes:
-        """Everything that makes a token differ, made unreadable."""
-        differ = (self.auth_url, self.client_id, self.client_secret, self.scope, self.audience)
-        return hashlib.sha256(repr(differ).encode()).digest()
+        """A hash of all that tokens depend on."""
+        parts = (self.auth_url, self.client_id, self.client_secret, self.scope, self.audience)
+        return hashlib.sha256(repr(parts).encode()).digest()
 
 
 def read_settings(
@@ -113,25 +113,25 @@ def read_settings(
 
     :param conn_id: for the error text.
     :param host: the API URL, with or without scheme, port and trailing slash.
-    :param port: the Connection's port, where the host names none.
-    :param schema: ``http`` or ``https``, where Airflow split it off a connection URI.
-    :param login: used if the extra ``client_id`` is missing.
-    :param password: used if the extra ``client_secret`` is missing.
+    :param port: the Connection's port, used if the host has none.
+    :param schema: ``http`` or ``https`` if Airflow has split it off a connection URI.
+    :param login: used if there is no extra ``client_id``.
+    :param password: used if there is no extra ``client_secret``.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
         (seconds), ``verify``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
-    :raises OleriaConfigurationError: naming every missing or malformed field and what to put there.
+    :raises OleriaConfigurationError: fields are missing or malformed; the message names all of them and the remedies.
     """
     problems: list[str] = []
 
-    def text(name: str, stand_in: str | None = None) -> str:
+    def text(name: str, fallback: str | None = None) -> str:
         value = extra.get(name)
         if value is not None and not isinstance(value, str):
             problems.append(f"extra {name!r} must be a string")
             return ""
-        if value and stand_in and value != stand_in:
-            # The form shows the stand-in: a user may have changed that one.
+        if value and fallback and value != fallback:
+            # The form shows the fallback, so a change made there would have no effect.
             log.warning(_SET_TWICE, conn_id, name)
-        return (value or stand_in or "").strip()
+        return (value or fallback or "").strip()
 
     def required(value: str, what: str) -> str:
         if not value:
@@ -217,11 +217,11 @@ def _url(what: str, text: str) -> SplitResult:
         _ = parts.port  # reading it is what checks it
     except ValueError:
         raise ValueError(f"{what} is not a URL") from None
-    # The text itself may carry a password, so it is not repeated.
+    # The text may hold a password, so it is not repeated.
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{what} must be a URL such as https://host.example")
     if parts.username or parts.password:
-        raise ValueError(f"{what} must not carry a user name or password")
+        raise ValueError(f"{what} must not contain a user name or password")
     if parts.fragment or any(character.isspace() for character in text):
         raise ValueError(f"{what} must not contain spaces or a fragment")
     if "<" in parts.netloc:
@@ -258,8 +258,8 @@ def _verify(value: Any) -> bool | str:
         return True
     if value is False or not isinstance(value, str) or value.lower() == "false":
         raise ValueError(
-            "extra 'verify' must be true or the path of a CA bundle: without verification "
-            "the client secret is sent to any server that answers"
+            "extra 'verify' must be true or the path of a CA bundle: without verification any host could receive "
+            "the client secret"
         )
     if not Path(value).exists():
         raise ValueError(f"extra 'verify': there is no CA bundle at {value!r} on this machine")

@@ -77,7 +77,7 @@ def test_all_missing_fields_are_named_at_once() -> None:
     [
         ({"host": "http://api.example"}, {}, "must be https"),
         ({"host": "http://127.0.0.1.evil.example"}, {}, "must be https"),
-        ({"host": "https://user:pw@api.example"}, {}, "must not carry a user name or password"),
+        ({"host": "https://user:pw@api.example"}, {}, "must not contain a user name or password"),
         ({"host": "https://api.example/v1"}, {}, "scheme and host only"),
         ({"host": "ftp://api.example"}, {}, "must be a URL"),
         ({"host": "https://api.example:port"}, {}, "is not a URL"),
