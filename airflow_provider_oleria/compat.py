@@ -52,7 +52,7 @@ _PLACES: Final[dict[str, tuple[str, ...]]] = {
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_hook_lineage_collector": ("airflow.sdk.lineage", "airflow.lineage.hook"),
-    "literal": ("airflow.sdk", "airflow.utils.template"),
+    "literal": ("airflow.sdk.definitions.template", "airflow.utils.template"),
     "mask_secret": (
         "airflow.sdk.log",
         "airflow.sdk.execution_time.secrets_masker",

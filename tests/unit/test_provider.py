@@ -15,7 +15,7 @@ import airflow
 import jsonschema
 import pytest
 
-from airflow_provider_oleria import __version__
+from airflow_provider_oleria import __version__, compat
 from airflow_provider_oleria.assets.oleria import convert_asset_to_openlineage, create_asset, sanitize_uri
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.exceptions import OleriaInputError
@@ -69,6 +69,11 @@ def test_airflow_lists_the_provider_and_its_hook() -> None:
     ):
         answer = subprocess.run([airflow_cli, *command], check=True, capture_output=True, text=True).stdout
         assert all(text in answer for text in expected)
+
+
+@pytest.mark.parametrize("name", compat._PLACES)
+def test_this_version_of_airflow_has_every_name(name: str) -> None:
+    assert getattr(compat, name)
 
 
 @pytest.mark.parametrize(
