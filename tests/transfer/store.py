@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_oleria.compat import ObjectStoragePath
-from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
+SHORT_PAUSES = RetryPolicy(initial_backoff=0.01)
 CONTENT = b"id,name\n" + b"".join(b"%06d,somebody\n" % number for number in range(60_000))
 ROWS = 60_000
 PARTS = SaveOptions(max_concurrency=4, part_size=100_000)
@@ -140,7 +141,12 @@ class Line:
                 return f"{url}?X-Amz-Signature={self.fresh_urls}"
 
             settings = Settings(
-                "https://api.example", "https://auth.example", "id", "secret", timeout=timeout
+                "https://api.example",
+                "https://auth.example",
+                "id",
+                "secret",
+                timeout=timeout,
+                retry=SHORT_PAUSES,
             )
             return transfer(fresh_url, ObjectStoragePath(self.file.as_uri()), settings, options)
 
