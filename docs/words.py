@@ -50,7 +50,8 @@ WORDS = {
 
 # Where such a word is the thing's own name.
 ALLOWED = (
-    r"AIRFLOW_HOME|\bHOME\b|Homepage|Path\.home\(\)|(?:param|as) home:|home: (?:Path|str)",
+    r"AIRFLOW_HOME|\bHOME\b|Homepage|Path\.home\(\)|(?:param|as) home:|home: (?:Path|str)|= home\b",
+    r"\bNOBODY\b",  # the user of Unix
     r"[/(=.]home\b|\bhome(?=[/},)=]|\.[a-z]| [/=] )",  # AIRFLOW_HOME as a variable in code
 )
 

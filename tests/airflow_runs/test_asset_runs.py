@@ -1,4 +1,4 @@
-"""The events of assets say what was saved, to whoever is scheduled on them."""
+"""The events of assets carry the saved file's metadata."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def extra_of(result: dict[str, Any]) -> dict[str, Any]:
 
 
 @both_modes
-def test_the_event_of_an_asset_says_what_was_saved(
+def test_the_event_of_an_asset_carries_what_was_saved(
     run_dag: RunDag, events: Events, tmp_path: Path, deferrable: bool
 ) -> None:
     with new_dag("asset") as dag:

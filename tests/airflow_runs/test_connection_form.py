@@ -30,7 +30,7 @@ API_SERVER = AIRFLOW_V_3_1_PLUS or (AIRFLOW_V_3_0_PLUS and find_spec("flask_appb
 @pytest.mark.skipif(
     not API_SERVER, reason="Airflow 2.11 has a webserver; 3.0 alone shows no provider's fields"
 )
-def test_the_api_server_tells_its_form_what_to_show() -> None:
+def test_the_api_server_gives_its_form_what_to_show() -> None:
     form = hook_meta()
 
     shown = {

@@ -22,7 +22,7 @@ both_modes = pytest.mark.parametrize("deferrable", [False, True], ids=["sync", "
 
 
 def assert_whole(sandbox: Sandbox, result: dict[str, Any]) -> None:
-    """The file is exactly what the sandbox served, and the result says so."""
+    """The file is exactly what the sandbox served, and the result describes it."""
     expected = sandbox.expected(result["download_id"])
     file = Path(result["path"].removeprefix("file://"))
     assert file.read_bytes() == Path(expected.path).read_bytes()

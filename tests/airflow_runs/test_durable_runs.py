@@ -1,4 +1,4 @@
-"""One task run, one export, in real Airflow: what a retry and a cleared task go on with, and what they do not."""
+"""One task run, one export, in real Airflow: what a retry and a cleared task resume, and what they do not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_completed_export_is_saved_by_the_next_try_without_a_new_one(
 
 @remembering
 @both_modes
-def test_a_task_cleared_after_a_failure_goes_on_with_the_export_it_had(
+def test_a_task_cleared_after_a_failure_resumes_its_download(
     run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
 ) -> None:
     oleria_sandbox.fail(Fault(kind="fetch", status=503, times=8))
@@ -324,7 +324,7 @@ def test_the_timeout_counts_from_the_creation_whichever_try_waits(
     dag = export_dag(tmp_path, timeout=0.5, deferrable=deferrable, retries=2)
     run = run_dag(dag)
 
-    # The first try waits until the time is up; each of the others asks: where it stands, and a last time.
+    # The first try waits until the time is up; each of the others polls twice: for the status, and a last time.
     assert run.states == {"export": "failed"}
     assert run.tries == {"export": 3}
     assert len(created(oleria_sandbox)) == 1
@@ -343,7 +343,7 @@ def test_every_deferral_of_an_export_has_the_same_deadline(
 ) -> None:
     oleria_sandbox.settings.export_seconds = 3600
     oleria_sandbox.fail(Fault(kind="get", status=500, times=8))
-    # Eight questions to the first trigger's end, one by the next try, one by its trigger.
+    # Eight polls until the first trigger ends, one by the next try, one by its trigger.
     with when(
         lambda: oleria_sandbox.count("get") >= 10,
         lambda: oleria_sandbox.settings.update({"export_seconds": 0}),
@@ -372,7 +372,7 @@ def test_more_timeout_gives_the_same_export_more_time(
 
 
 @remembering
-def test_a_retry_after_a_timeout_starts_anew_where_resume_window_says_so(
+def test_a_retry_after_a_timeout_starts_again_if_resume_window_is_short(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     oleria_sandbox.settings.export_seconds = 3600
@@ -396,7 +396,7 @@ def test_a_secret_rotated_mid_wait_is_picked_up(
         oleria_sandbox.settings.update({"export_seconds": 0})
 
     oleria_sandbox.settings.export_seconds = 3600
-    # Held back, so that no question falls between the two halves of the rotation.
+    # Held back, so that no request falls between the two halves of the rotation.
     oleria_sandbox.fail(Fault(kind="get", nth=3, delay=1))
     with when(lambda: oleria_sandbox.count("get") >= 3, rotate):
         run = run_dag(export_dag(tmp_path, deferrable=deferrable))

@@ -30,7 +30,7 @@ class Case:
 
     name: str
     order: Callable[[Sandbox], Any]
-    says: str = ""
+    message: str = ""
     state: str = "failed"
     tries: int = 1
     posts: int = 1
@@ -41,8 +41,8 @@ def fault(**what: Any) -> Callable[[Sandbox], Any]:
     return lambda sandbox: sandbox.fail(Fault(**what))
 
 
-# retries=1: what a retry cannot mend fails on the first try, what it may mend is tried twice; with Airflow 3.3's task
-# state store the second try goes on with the export of the first.
+# retries=1: what a retry cannot fix fails on the first try, what it may fix is tried twice; with Airflow 3.3's task
+# state store the second try resumes the download of the first.
 CASES = [
     Case("wrong secret", lambda sandbox: sandbox.rotate_secret(), "invalid_client: client_id or", posts=0),
     Case(
@@ -84,7 +84,7 @@ CASES = [
         posts_before_3_3=2,
     ),
     Case(
-        "get hangs for ever",
+        "get hangs indefinitely",
         fault(kind="get", hang=60, times=None),
         "no response came in time",
         tries=2,
@@ -136,7 +136,7 @@ def test_a_fault_on_order(
     connection = oleria_sandbox.connection_json().replace('"extra": {', '"extra": {"timeout": 0.5, ')
     monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", connection)
     destination = tmp_path / "out.csv"
-    destination.write_text("what stood there before")
+    destination.write_text("the previous file")
     case.order(oleria_sandbox)
     with new_dag("fault") as dag:
         OleriaDownloadOperator(
@@ -151,7 +151,7 @@ def test_a_fault_on_order(
     run = run_dag(dag)
 
     assert run.states == {"export": case.state}
-    assert case.says in run.log
+    assert case.message in run.log
     assert run.tries["export"] == case.tries
     posts = case.posts
     if case.posts_before_3_3 and not REMEMBERS:
@@ -162,7 +162,7 @@ def test_a_fault_on_order(
     if case.state == "success":
         assert_whole(oleria_sandbox, run.xcom("export"))
     else:
-        assert destination.read_text() == "what stood there before"
+        assert destination.read_text() == "the previous file"
 
 
 def test_a_failed_export_shows_the_vendors_code_and_message(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
@@ -199,7 +199,7 @@ MODES = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
 
 @pytest.mark.parametrize("how", MODES, ids=["poke", "reschedule", "deferrable"])
 @pytest.mark.parametrize(
-    ("trouble", "state", "says"),
+    ("trouble", "state", "message"),
     [
         ("timeout", "skipped", "last status accepted"),
         ("failed export", "failed", "Oleria could not make export"),
@@ -214,7 +214,7 @@ def test_soft_fail_skips_on_timeout_only(
     how: dict[str, Any],
     trouble: str,
     state: str,
-    says: str,
+    message: str,
 ) -> None:
     from airflow_provider_oleria.api.tokens import TOKENS
     from airflow_provider_oleria.hooks.oleria import OleriaHook
@@ -242,7 +242,7 @@ def test_soft_fail_skips_on_timeout_only(
 
     assert run.states == {"wait": state}
     assert run.tries["wait"] == 1
-    assert says in run.log
+    assert message in run.log
     assert (created.download_id in run.log) or trouble == "wrong secret"
 
 

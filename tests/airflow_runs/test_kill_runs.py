@@ -1,4 +1,4 @@
-"""A task that is ended from outside leaves nothing behind, and says what is known of its export."""
+"""A task that is ended from outside leaves nothing behind, and logs what is known of its download."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_part_is_left(folder: Path) -> bool:
     not AIRFLOW_V_3_0_PLUS, reason="dag.test() of Airflow 2.11 lets the timeout through to its caller"
 )
 @pytest.mark.parametrize("while_", ["polling", "saving"])
-def test_execution_timeout_leaves_nothing_and_says_what_is_known(
+def test_execution_timeout_leaves_nothing_and_logs_what_is_known(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, while_: str
 ) -> None:
     if while_ == "polling":
@@ -67,7 +67,7 @@ def killed_when(happened: Callable[[], bool]) -> Iterator[None]:
 
 @remembering
 @pytest.mark.parametrize("while_", ["polling", "saving"])
-def test_a_killed_task_leaves_nothing_says_what_is_known_and_its_next_try_goes_on(
+def test_a_killed_task_leaves_nothing_logs_what_is_known_and_its_next_try_resumes(
     run_dag: RunDag, clear: Clear, oleria_sandbox: Sandbox, tmp_path: Path, while_: str
 ) -> None:
     if while_ == "polling":
@@ -107,7 +107,7 @@ def test_a_killed_save_leaves_nothing(run_dag: RunDag, oleria_sandbox: Sandbox, 
     assert no_part_is_left(tmp_path)
 
 
-def test_a_trigger_killed_by_a_user_says_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trigger_killed_by_a_user_logs_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
     trigger = OleriaDownloadTrigger("id-1")
     trigger._log = logging.getLogger("trigger")  # Airflow 3's own goes past pytest
     asyncio.run(trigger.on_kill())

@@ -1,4 +1,4 @@
-"""OpenLineage is told what was read and what was written."""
+"""OpenLineage receives what was read and what was written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ lineage()
 """
 
 
-def test_openlineage_is_told_what_was_read_and_what_was_written(
+def test_openlineage_receives_what_was_read_and_what_was_written(
     airflow_db: Path, oleria_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """In a process of its own: the provider reads its configuration once."""

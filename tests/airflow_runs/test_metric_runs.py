@@ -121,7 +121,7 @@ def test_every_step_is_counted_timed_and_traced(
     assert_no_secret(oleria_sandbox, *received, *(span.to_json() for span in spans()))
 
 
-def test_a_failed_step_says_what_kind_of_error_it_was(
+def test_a_failed_step_has_the_kind_of_its_error(
     run_dag: RunDag,
     oleria_sandbox: Sandbox,
     metrics: Callable[[], list[str]],

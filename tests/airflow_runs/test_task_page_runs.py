@@ -16,7 +16,7 @@ from tests.servers.s3 import Bucket
 from .conftest import Run, RunDag, new_dag
 
 
-def test_the_page_of_a_task_says_what_was_asked_for_and_where_to_look(
+def test_the_page_of_a_task_shows_the_request_and_where_to_look(
     run_dag: RunDag, airflow_db: Path, tmp_path: Path
 ) -> None:
     with new_dag("page") as dag:
@@ -74,7 +74,7 @@ def test_the_button_of_a_task_leads_to_the_saved_file(
 
 
 def buttons(dag: DAG, run: Run, task_id: str) -> list[str]:
-    """Where they lead: stored by Airflow 3 when the task has ended, asked for by the webserver of 2.11."""
+    """Where they lead: stored by Airflow 3 when the task has ended, requested by the webserver of 2.11."""
     if AIRFLOW_V_3_0_PLUS:
         return [run.xcom(task_id, "_link_OleriaSavedFileLink")]
     from airflow.models.taskinstancekey import TaskInstanceKey

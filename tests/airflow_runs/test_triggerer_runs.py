@@ -66,7 +66,7 @@ def test_two_hundred_waits_share_one_client_and_fire_one_event_each(
 
     asyncio.run(main())
 
-    assert oleria_sandbox.count("token") == 0  # that of whoever created the exports serves
+    assert oleria_sandbox.count("token") == 0  # that of the process that created the downloads is used
     assert (
         len({call.client for call in oleria_sandbox.calls if call.kind == "get"}) <= loop_state.MAX_IN_FLIGHT
     )

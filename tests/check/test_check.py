@@ -96,7 +96,7 @@ def shortening_urls(sandbox: Sandbox) -> None:
     sandbox.settings.url_seconds = 60
 
 
-# The first GET asks for an unknown id, the second where the export stands. The fifth token is asked for with a wrong
+# The first GET is for an unknown id, the second for the download. The fifth token is requested with a wrong
 # secret.
 BROKEN: list[tuple[str, Callable[[Sandbox], None], str, Collection[str]]] = [
     ("token_life", always("token", fields={"expires_in": None}), "none", ()),
@@ -153,7 +153,7 @@ def test_all_holds_where_the_contract_is_kept(check: Check, oleria_sandbox: Sand
     BROKEN,
     ids=[f"{name}-{seen}" for name, _, seen, _ in BROKEN],
 )
-def test_what_does_not_hold_is_told_and_nothing_else(
+def test_what_does_not_hold_is_reported_and_nothing_else(
     check: Check,
     oleria_sandbox: Sandbox,
     name: str,
@@ -200,7 +200,7 @@ def test_a_compressed_file_is_looked_into(check: Check, oleria_sandbox: Sandbox,
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "message"),
     [
         (always("token", status=401, body='{"error": "invalid_client"}'), "client_secret is wrong"),
         (
@@ -220,14 +220,14 @@ def test_a_compressed_file_is_looked_into(check: Check, oleria_sandbox: Sandbox,
     ],
 )
 def test_where_there_is_nothing_to_look_at(
-    check: Check, oleria_sandbox: Sandbox, spoil: Callable[[Sandbox], None], says: str
+    check: Check, oleria_sandbox: Sandbox, spoil: Callable[[Sandbox], None], message: str
 ) -> None:
     spoil(oleria_sandbox)
     outcome = check()
 
     assert outcome.code == 2
     assert "|" not in outcome.out, "there is no table"  # Airflow 2.11 logs to stdout
-    assert re.search(f"could not be carried out: .*{says}", outcome.err)
+    assert re.search(f"could not be carried out: .*{message}", outcome.err)
     assert oleria_sandbox.count("create") <= 1
 
 

@@ -27,7 +27,7 @@ def ranges(sandbox: Sandbox) -> list[str | None]:
     return [call.range for call in sandbox.calls if call.kind == "fetch"]
 
 
-def test_a_large_file_comes_in_parts_each_once_from_where_the_first_connection_stands(
+def test_a_large_file_comes_in_parts_each_once_from_where_the_first_connection_is(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
     save(large_download, tmp_path / "out.csv")
@@ -132,7 +132,7 @@ def test_a_url_that_expires_on_the_way_is_renewed(
 def test_an_expired_url_is_renewed_once_for_all_parts(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
-    # The first of the four parts is asked for alone; the others are on their way together.
+    # The first of the four parts is requested alone; the others are on their way together.
     oleria_sandbox.fail(Fault(kind="fetch", nth=3, times=3, expired=True, delay=1))
     save(large_download, tmp_path / "out.csv")
 
@@ -154,7 +154,7 @@ def test_a_url_that_is_never_accepted_is_given_up(
 
 
 @either_way
-def test_an_object_that_changes_is_fetched_anew_and_never_spliced(
+def test_an_object_that_changes_is_fetched_again_and_never_spliced(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, options: SaveOptions
 ) -> None:
     oleria_sandbox.fail(Fault(kind="fetch", cut=30_000, replaces=True))
@@ -164,7 +164,7 @@ def test_an_object_that_changes_is_fetched_anew_and_never_spliced(
     assert 412 in [call.status for call in oleria_sandbox.calls]
 
 
-def test_an_object_that_keeps_changing_is_an_error_that_says_so(
+def test_an_object_that_keeps_changing_is_an_error(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
     (tmp_path / "out.csv").write_text("before")

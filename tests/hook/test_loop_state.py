@@ -30,7 +30,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     async def counted(self: OleriaHook) -> Any:
         read.append(self.oleria_conn_id)
-        await asyncio.sleep(0.05)  # as long as it takes Airflow, so that many come meanwhile
+        await asyncio.sleep(0.05)  # as long as it takes Airflow, so that many come in that time
         return await original(self)
 
     monkeypatch.setattr(OleriaHook, "_aread", counted)
@@ -80,13 +80,13 @@ def waits(download_id: str, count: int, **arguments: Any) -> list[asyncio.Task[A
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the others go on until it holds."""
+    """Let the others run until it holds."""
     while not condition():  # noqa: ASYNC110  # what happens at the sandbox is no event here
         await asyncio.sleep(0.01)
 
 
 async def asked(sandbox: Sandbox, times: int) -> None:
-    """Until so many questions were answered."""
+    """Until this many requests were answered."""
     await until(lambda: [call.kind for call in sandbox.calls if call.status == 200].count("get") >= times)
 
 
@@ -131,11 +131,11 @@ def test_a_rotation_is_noticed_by_one_for_all(
 
     assert readings == ["oleria_default"] * 2
     refused = [call for call in oleria_sandbox.calls if call.kind == "token" and call.status != 200]
-    # One, and those who asked between the refusal and the new reading.
+    # One, and the callers between the refusal and the new reading.
     assert 1 <= len(refused) <= MANY / 10
 
 
-def test_whoever_is_cancelled_leaves_reading_and_token_to_the_others(
+def test_a_cancelled_wait_leaves_reading_and_token_to_the_others(
     oleria_sandbox: Sandbox, export: str, readings: list[str]
 ) -> None:
     oleria_sandbox.settings.export_seconds = 0
@@ -176,7 +176,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_nothing_open(oleria_sandbox: Sand
     run(main())
 
 
-def test_those_who_come_after_the_last_has_left_open_anew(oleria_sandbox: Sandbox, export: str) -> None:
+def test_waits_that_come_after_the_last_has_left_open_again(oleria_sandbox: Sandbox, export: str) -> None:
     oleria_sandbox.settings.export_seconds = 0
 
     async def main() -> None:
@@ -219,11 +219,11 @@ def test_connections_to_one_tenant_share_sockets_and_token(
     run(main())
 
     assert sorted(readings) == ["oleria_default", "other"]
-    assert oleria_sandbox.count("token") == 0  # that of whoever created the export serves
+    assert oleria_sandbox.count("token") == 0  # that of the process that created the download is used
     assert len({call.client for call in oleria_sandbox.calls}) == 1
 
 
-def test_a_broken_connection_fails_who_reads_it_and_nobody_else(
+def test_a_broken_connection_fails_its_own_waits_alone(
     oleria_sandbox: Sandbox, export: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "oleria"}))

@@ -102,7 +102,7 @@ def test_credentials_of_the_proxy_are_sent_to_it(
 
 
 @pytest.mark.parametrize(
-    ("status", "says"),
+    ("status", "message"),
     [
         (407, "answered 407: it does not accept the user name and password in HTTPS_PROXY"),
         (403, f"answered 403 to the request to connect to {HOST}"),
@@ -117,12 +117,12 @@ def test_a_proxy_that_refuses_is_named_and_fatal(
     ask: Ask,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://user:pass-word@127.0.0.1:{proxy.port}")
     tenant()
     proxy.status = status
-    with pytest.raises(OleriaConfigurationError, match=says) as raised:
+    with pytest.raises(OleriaConfigurationError, match=message) as raised:
         ask(download_id)
     assert f"http://127.0.0.1:{proxy.port} (from HTTPS_PROXY)" in str(raised.value)
     assert "pass-word" not in repr(raised.value)
@@ -135,9 +135,9 @@ def test_the_triggerers_own_call_names_the_proxy_too(
     """With a token from before, the refused request is not the token's."""
     tenant()
     OleriaHook().get_download(download_id)
-    for status, says in ((407, "requires a user name and password"), (403, "Allow the host at the proxy")):
+    for status, message in ((407, "requires a user name and password"), (403, "Allow the host at the proxy")):
         proxy.status = status
-        with pytest.raises(OleriaConfigurationError, match=says):
+        with pytest.raises(OleriaConfigurationError, match=message):
             ask(download_id)
 
 
@@ -152,7 +152,7 @@ def test_a_proxy_that_cannot_reach_the_host_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("url", "kind", "says"),
+    ("url", "kind", "message"),
     [
         (
             "http://no-such-proxy.invalid:3128",
@@ -176,11 +176,11 @@ def test_a_wrong_proxy_is_named(
     *,
     url: str,
     kind: type[OleriaError],
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url)
     tenant()
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         ask("some-id")
 
 
@@ -225,7 +225,7 @@ def test_a_socks_proxy_is_refused_before_a_deferrable_task_starts_an_export(
     monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
     monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
     tenant()
-    for deferrable, says in ((True, "run the task with deferrable=False"), (False, "needs PySocks")):
+    for deferrable, message in ((True, "run the task with deferrable=False"), (False, "needs PySocks")):
         task = OleriaDownloadOperator(
             task_id="identities",
             data_context="identities",
@@ -233,7 +233,7 @@ def test_a_socks_proxy_is_refused_before_a_deferrable_task_starts_an_export(
             deferrable=deferrable,
             durable=False,
         )
-        with pytest.raises(AirflowFailException, match=says):
+        with pytest.raises(AirflowFailException, match=message):
             task.execute({})
     assert not oleria_sandbox.calls
 

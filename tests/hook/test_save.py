@@ -1,4 +1,4 @@
-"""Saving: what stands at the destination is whole and as asked for, or what stood there before."""
+"""Saving: the destination holds the complete, checked file or the previous one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 
 @pytest.mark.parametrize(
-    ("gate", "says"),
+    ("gate", "message"),
     [
         ({"min_rows": ROWS + 1}, "min_rows: expected at least 5,001 rows; found 5,000"),
         (
@@ -41,10 +41,10 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
     ],
 )
 def test_a_gate_that_does_not_hold_leaves_the_previous_file(
-    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, gate: dict, says: str
+    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, gate: dict, message: str
 ) -> None:
     (tmp_path / "out.csv").write_text("before")
-    with pytest.raises(OleriaCheckError, match=says):
+    with pytest.raises(OleriaCheckError, match=message):
         save(large_download, tmp_path / "out.csv", SaveOptions(**gate))
 
     assert (tmp_path / "out.csv").read_text() == "before"
@@ -89,7 +89,7 @@ def test_a_destination_that_cannot_be_written_is_found_before_anything_is_fetche
 
 @pytest.fixture
 def full_at() -> Iterator[Callable[[int], None]]:
-    """Lets no file of this process grow beyond so many bytes: as near to a full disk as a test gets without one."""
+    """Lets no file of this process grow beyond ``size`` bytes: as near to a full disk as a test gets without one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -189,7 +189,7 @@ def test_killed_at_any_moment_it_leaves_no_part_and_the_next_try_cleans_up(
     assert_whole(oleria_sandbox, large_download, destination)
 
 
-def test_a_leftover_somebody_is_still_writing_is_not_removed(
+def test_a_file_that_is_still_being_written_is_not_removed(
     oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
     from airflow_provider_oleria.transfer.destination import publish, resolve

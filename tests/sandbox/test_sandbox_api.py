@@ -254,7 +254,7 @@ def test_unknown_paths_and_methods_answer_as_the_api_does(client: Client) -> Non
         assert answer.json().keys() == {"code", "message"}
 
 
-def test_too_many_calls_are_told_to_wait(client: Client) -> None:
+def test_too_many_requests_have_to_wait(client: Client) -> None:
     headers = client.auth
     client.sandbox.settings.rate_limit = 3
     answers = [client.get("x", headers=headers) for _ in range(5)]
@@ -266,7 +266,7 @@ def test_too_many_calls_are_told_to_wait(client: Client) -> None:
         assert time.monotonic() < deadline
 
 
-def test_the_ledger_tells_what_was_asked(client: Client) -> None:
+def test_the_ledger_has_every_request(client: Client) -> None:
     body = {"context": "identities", "params": {}}
     before = time.time()
     download_id = client.post(body).json()["id"]
@@ -292,7 +292,7 @@ def test_reset_forgets_calls_and_keeps_tokens_and_downloads(client: Client) -> N
     assert client.get(download_id).status_code == 200
 
 
-def test_the_connection_says_where_and_who(sandbox: Sandbox) -> None:
+def test_the_connection_has_url_and_credentials(sandbox: Sandbox) -> None:
     connection = json.loads(sandbox.connection_json())
     assert (connection["conn_type"], connection["host"]) == ("oleria", sandbox.api_url)
     assert connection["extra"] == {
@@ -317,6 +317,6 @@ def test_a_body_that_is_no_text_is_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "0.0.0.0"])  # noqa: S104  # for a moment
-def test_it_is_reached_where_it_says(host: str) -> None:
+def test_it_is_reached_at_its_url(host: str) -> None:
     with Sandbox(host=host) as sandbox:
         assert Client(sandbox).mint().status_code == 200

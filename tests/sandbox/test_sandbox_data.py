@@ -200,7 +200,7 @@ CASES: list[tuple[dict[str, Any], Callable[[str], bool]]] = [
     CASES,
     ids=[f"{item['dataType']}-{item['filterType']}-{n}" for n, (item, _) in enumerate(CASES)],
 )
-def test_a_filter_lets_pass_what_it_says(item: dict[str, Any], passes: Callable[[str], bool]) -> None:
+def test_a_filter_selects_its_rows(item: dict[str, Any], passes: Callable[[str], bool]) -> None:
     name, wants_empty = item["field"], item["filterType"] == "isNull"
     wanted = [row for row in rows_of() if (passes(row[name]) if row[name] else wants_empty)]
     assert wanted, "a filter that lets nothing pass tests nothing"

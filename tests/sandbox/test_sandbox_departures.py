@@ -82,7 +82,7 @@ def test_it_departs_in_this_way_alone(client: Client, departure: str) -> None:
     assert _seen(client) == {departure}
 
 
-def test_it_keeps_the_contract_unless_told(client: Client) -> None:
+def test_it_keeps_the_contract_by_default(client: Client) -> None:
     assert _seen(client) == set()
 
 

@@ -103,7 +103,7 @@ def test_a_file_without_its_length_comes_whole(client: Client, download_id: str)
     assert answer.content == client.sandbox.expected(download_id).path.read_bytes()
 
 
-def test_a_delay_is_waited_then_all_goes_on(client: Client, download_id: str) -> None:
+def test_a_delayed_response_is_complete(client: Client, download_id: str) -> None:
     client.sandbox.fail(Fault("get", delay=0.2))
     started = time.monotonic()
     assert _statuses(client, download_id, 1) == [200]

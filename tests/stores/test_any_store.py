@@ -44,7 +44,7 @@ def download_id(oleria_sandbox: Sandbox) -> str:
     return created.download_id
 
 
-def test_the_file_stands_whole(
+def test_the_file_is_complete(
     oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str
 ) -> None:
     OleriaHook().save_download(download_id, PATH)
@@ -54,7 +54,7 @@ def test_the_file_stands_whole(
 
 
 @pytest.mark.parametrize("previous", [None, b"yesterday's\n1\n"])
-def test_a_transfer_that_breaks_for_good_leaves_what_stood_there(
+def test_a_transfer_that_breaks_for_good_leaves_the_previous_file(
     oleria_sandbox: Sandbox, store: fsspec.AbstractFileSystem, download_id: str, previous: bytes | None
 ) -> None:
     if previous is not None:

@@ -60,7 +60,7 @@ def export(sandbox: Sandbox, rows: int) -> str:
 
 
 @pytest.mark.parametrize("rows", [SMALL, LARGE])
-def test_the_file_stands_whole(oleria_sandbox: Sandbox, bucket: Bucket, rows: int) -> None:
+def test_the_file_is_complete(oleria_sandbox: Sandbox, bucket: Bucket, rows: int) -> None:
     download_id = export(oleria_sandbox, rows)
 
     saved = OleriaHook().save_download(download_id, bucket.path("oleria/out.csv"))
@@ -247,7 +247,7 @@ def read_back(stored: bytes, suffix: str) -> list[list[str]]:
 
 @contextmanager
 def breaking(port: int | None, *, after: int, times: int) -> Iterator[int]:
-    """A line to ``port`` that breaks after so many bytes of an answer, so many times."""
+    """A line to ``port`` that breaks after some bytes of a response, some times."""
     left = threading.Semaphore(times)
 
     def carry(client: socket.socket) -> None:

@@ -148,8 +148,8 @@ def test_marked_failed_by_a_user_then_cleared(scenario: Scenario) -> None:
     for task_id in ("here", "deferred"):
         scenario.cluster.mark_failed(scenario.dag_id, scenario.run_id, task_id, 0)
         until(
-            scenario.log_says("its API cannot cancel a download", task_id),
-            f"the log of {task_id} says what is known",
+            scenario.log_has("its API cannot cancel a download", task_id),
+            f"the log of {task_id} has what is known",
         )
     scenario.cluster.clear(scenario.dag_id, scenario.run_id)
     scenario.let_downloads_end()

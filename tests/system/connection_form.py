@@ -155,7 +155,7 @@ def test_an_edit_leaves_alone_what_it_does_not_show(page: Page, cluster: Cluster
     assert stored == {**fields["extra"], "audience": "https://another.example.com"}
 
 
-def test_the_test_button_tells_a_good_connection_from_a_bad_one(
+def test_the_test_button_distinguishes_a_good_connection_from_a_bad_one(
     page: Page, cluster: Cluster, sandbox: Sandbox
 ) -> None:
     good = json.loads(sandbox.connection_json())

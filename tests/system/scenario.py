@@ -129,14 +129,14 @@ class Scenario:
     def let_downloads_end(self) -> None:
         self.sandbox.settings.update({"export_seconds": 0})
 
-    def log_says(self, text: str, task_id: str) -> Callable[[], bool]:
-        def says() -> bool:
+    def log_has(self, text: str, task_id: str) -> Callable[[], bool]:
+        def found() -> bool:
             logs = self.cluster.home.glob(
                 f"logs/dag_id={self.dag_id}/run_id={self.run_id}/task_id={task_id}/**/*"
             )
             return any(text in path.read_text(errors="replace") for path in logs if path.is_file())
 
-        return says
+        return found
 
     # -- how it must end ----------------------------------------------------------------------------------------
 

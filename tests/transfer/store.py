@@ -1,4 +1,4 @@
-"""A store that answers as it is told, and a transfer from it."""
+"""A store whose responses a test chooses, and a transfer from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 
 SHORT_PAUSES = RetryPolicy(initial_backoff=0.01)
-CONTENT = b"id,name\n" + b"".join(b"%06d,somebody\n" % number for number in range(60_000))
+CONTENT = b"id,name\n" + b"".join(b"%06d,a name\n" % number for number in range(60_000))
 ROWS = 60_000
 PARTS = SaveOptions(max_concurrency=4, part_size=100_000)
 ONE_STREAM = SaveOptions(max_concurrency=1)
@@ -52,21 +52,21 @@ class Answer:
         return replace(self, headers={name: value for name, value in changed.items() if name not in without})
 
 
-Says = Callable[[int, Answer], Answer]
+Respond = Callable[[int, Answer], Answer]
 """The number of a GET, counted from 1, and the right answer → the answer."""
 
 
 @dataclass
 class Store:
-    """Serves one object as S3 does, but for what ``says`` makes of an answer.
+    """Serves one object as S3 does, but for what ``respond`` makes of an answer.
 
-    :param says: called in the thread of the request.
+    :param respond: called in the thread of the request.
     :param content: the object.
     :param ranges: the ``Range`` header of each request, in order of arrival.
     :param urls: the path and query of each request.
     """
 
-    says: Says
+    respond: Respond
     content: bytes = CONTENT
     ranges: list[str | None] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Store:
             right = replace(right, status=206, body=content[first : last + 1]).but(
                 Content_Range=f"bytes {first}-{last}/{len(content)}"
             )
-        return self.says(number, right.but(Content_Length=str(len(right.body))))
+        return self.respond(number, right.but(Content_Length=str(len(right.body))))
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -127,7 +127,7 @@ class Store:
 class Line:
     """A transfer from a store.
 
-    :param fresh_urls: how often the API was asked for a URL.
+    :param fresh_urls: how often the API was polled for a URL.
     """
 
     folder: Path

@@ -60,14 +60,14 @@ def store(content: bytes, breaks: list[int | None]) -> Store:
     """A store whose answers break off in turn."""
     to_come = iter(breaks)
 
-    def says(_number: int, right: Answer) -> Answer:
+    def respond(_number: int, right: Answer) -> Answer:
         at_most = next(to_come, None)
         if at_most != -1:
             return replace(right, at_most=at_most, reset=False)
         body = b"<Error><Code>AccessDenied</Code></Error>"
         return Answer(403, {"Content-Length": str(len(body))}, body)
 
-    return Store(says, content)
+    return Store(respond, content)
 
 
 def rows_of(content: bytes) -> int:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 @pytest.fixture
 def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], MemoryFileSystem]:
-    """Have the store in memory end a transfer to it after so many bytes."""
+    """Have the store in memory end a transfer to it after some bytes."""
     attach("memory", fs=(store := MemoryFileSystem()))
     plain = MemoryFileSystem.open
 
@@ -63,10 +63,10 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
     store = ending(ends)
     released = threading.Event()
 
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         return replace(answer, at_most=50_000, then=lambda: released.wait(60)) if number > 2 else answer
 
-    with Store(says).serving() as url:
+    with Store(respond).serving() as url:
         settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=60)
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
             transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)

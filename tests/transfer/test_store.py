@@ -1,4 +1,4 @@
-"""What a store may answer, and what is made of it: the same object, whole, or an error that says what is wrong."""
+"""What a store may answer, and what is made of it: the same object, whole, or an error that respond what is wrong."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def test_a_store_as_it_should_be(line: Line, options: SaveOptions) -> None:
 # -- another object, or another stretch of it ---------------------------------------------------------------------
 
 
-def test_other_bytes_than_asked_for_are_not_taken(line: Line) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+def test_other_bytes_than_requested_are_not_taken(line: Line) -> None:
+    def respond(number: int, answer: Answer) -> Answer:
         wrong = answer.but(Content_Range=f"bytes 0-99999/{len(CONTENT)}")
         return wrong if answer.status == 206 else answer
 
     with pytest.raises(OleriaRetriesExhaustedError, match="sent other bytes than requested"):
-        line.transfer(Store(says), PARTS)
+        line.transfer(Store(respond), PARTS)
     line.assert_nothing()
 
 
 def test_a_range_that_is_cut_short_is_continued(line: Line) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         if answer.status == 200 or number > 4:
             return answer
         first, _, total = re.split(r"[-/]", answer.headers["Content-Range"].removeprefix("bytes "))
@@ -59,7 +59,7 @@ def test_a_range_that_is_cut_short_is_continued(line: Line) -> None:
             Content_Range=f"bytes {first}-{int(first) + 999}/{total}", Content_Length="1000"
         )
 
-    line.transfer(Store(says), PARTS)
+    line.transfer(Store(respond), PARTS)
     line.assert_whole()
 
 
@@ -75,33 +75,33 @@ def test_a_range_that_is_cut_short_is_continued(line: Line) -> None:
 def test_a_part_of_another_object_is_never_spliced_in(
     line: Line, another: Callable[[Answer], Answer]
 ) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         return another(answer) if answer.status == 206 else answer
 
     with pytest.raises(OleriaObjectChangedError, match="was replaced in the store"):
-        line.transfer(Store(says), PARTS)
+        line.transfer(Store(respond), PARTS)
     line.assert_nothing()
 
 
 def test_an_object_that_changes_before_its_first_byte_is_not_cut_to_the_length_of_the_other(
     line: Line,
 ) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         shorter = replace(answer, body=CONTENT[:-14], at_most=0).but(Content_Length=str(len(CONTENT) - 14))
         return (shorter if number == 1 else answer).but(without=("ETag",))
 
-    line.transfer(Store(says), ONE_STREAM)
+    line.transfer(Store(respond), ONE_STREAM)
     line.assert_whole()
 
 
 def test_part_of_the_object_is_not_taken_for_all_of_it(line: Line) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         return replace(answer, status=206, body=CONTENT[:100]).but(
             Content_Length="100", Content_Range=f"bytes 0-99/{len(CONTENT)}"
         )
 
     with pytest.raises(OleriaRetriesExhaustedError, match="sent other bytes than requested"):
-        line.transfer(Store(says), PARTS)
+        line.transfer(Store(respond), PARTS)
     line.assert_nothing()
 
 
@@ -109,11 +109,11 @@ def test_part_of_the_object_is_not_taken_for_all_of_it(line: Line) -> None:
 def test_without_a_strong_etag_it_comes_in_one_stream_and_starts_over_once(
     line: Line, etag: str | None
 ) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         answer = answer.but(ETag=etag) if etag else answer.but(without=("ETag",))
         return replace(answer, at_most=300_000) if number == 1 else answer
 
-    store = Store(says)
+    store = Store(respond)
     line.transfer(store, PARTS)
     line.assert_whole()
     assert store.ranges == [None, None]
@@ -124,13 +124,13 @@ def test_without_a_strong_etag_it_comes_in_one_stream_and_starts_over_once(
 
 @either_way
 def test_a_body_shorter_than_announced_is_never_published(line: Line, options: SaveOptions) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         if answer.status == 200:
             return replace(answer.but(Content_Length=str(len(CONTENT) + 100)), at_most=len(CONTENT))
         return replace(answer, status=416, body=b"").but(Content_Length="0")
 
     with pytest.raises(OleriaObjectChangedError):
-        line.transfer(Store(says), options)
+        line.transfer(Store(respond), options)
     line.assert_nothing()
 
 
@@ -139,17 +139,17 @@ def chunked(answer: Answer, body: bytes, end: bytes) -> Answer:
     return replace(answer, body=text).but(without=("Content-Length",), Transfer_Encoding="chunked")
 
 
-def test_a_length_that_is_not_announced_is_told_by_the_last_chunk(line: Line) -> None:
+def test_a_length_that_is_not_announced_is_known_by_the_last_chunk(line: Line) -> None:
     line.transfer(Store(lambda number, answer: chunked(answer, CONTENT, b"0\r\n\r\n")), PARTS)
 
     line.assert_whole()
 
 
 def test_chunks_that_end_before_the_last_one_are_continued(line: Line) -> None:
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         return chunked(answer, answer.body[:500_000], b"") if number == 1 else answer
 
-    store = Store(says)
+    store = Store(respond)
     line.transfer(store, PARTS)
     line.assert_whole()
     assert store.ranges[0] is None
@@ -157,7 +157,7 @@ def test_chunks_that_end_before_the_last_one_are_continued(line: Line) -> None:
     assert store.ranges[1] != "bytes=0-"
 
 
-def test_a_file_whose_end_cannot_be_told_is_not_published(line: Line) -> None:
+def test_a_file_whose_end_is_unknown_is_not_published(line: Line) -> None:
     with pytest.raises(OleriaRetriesExhaustedError, match="does not send the file's length"):
         line.transfer(Store(lambda number, answer: answer.but(without=("Content-Length",))), PARTS)
     line.assert_nothing()
@@ -178,13 +178,13 @@ def test_a_line_that_is_reset_again_and_again_makes_progress(line: Line, options
 def test_a_url_that_expires_under_all_parts_at_once_is_renewed_once(line: Line) -> None:
     all_there = threading.Barrier(PARTS.max_concurrency, timeout=10)
 
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         if 2 < number <= 2 + PARTS.max_concurrency:
             all_there.wait()
             return Answer(403, {"Content-Length": "0"}, b"")
         return answer
 
-    store = Store(says)
+    store = Store(respond)
     line.transfer(store, PARTS)
     line.assert_whole()
     assert line.fresh_urls == 2
@@ -196,13 +196,13 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
     all_there = threading.Barrier(PARTS.max_concurrency, timeout=10)
     asked = []
 
-    def says(number: int, answer: Answer) -> Answer:
+    def respond(number: int, answer: Answer) -> Answer:
         if number <= 2:
             return answer
         all_there.wait()
         return Answer(403, {"Content-Length": "0"}, b"")
 
-    with Store(says).serving() as url:
+    with Store(respond).serving() as url:
 
         def fresh_url() -> str:
             asked.append(None)

@@ -73,7 +73,7 @@ def test_all_missing_fields_are_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "extra", "says"),
+    ("fields", "extra", "message"),
     [
         ({"host": "http://api.example"}, {}, "must be https"),
         ({"host": "http://127.0.0.1.evil.example"}, {}, "must be https"),
@@ -111,8 +111,8 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({}, {"verify": "/no/such/bundle.pem"}, "no CA bundle at '/no/such/bundle.pem'"),
     ],
 )
-def test_a_malformed_field_is_named(fields: dict, extra: dict, says: str) -> None:
-    with pytest.raises(OleriaConfigurationError, match=says) as caught:
+def test_a_malformed_field_is_named(fields: dict, extra: dict, message: str) -> None:
+    with pytest.raises(OleriaConfigurationError, match=message) as caught:
         read({**EXTRA, **extra}, **fields)
 
     assert "the-secret" not in str(caught.value)

@@ -56,7 +56,7 @@ def number(filter_type: str, *values: object) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("item", "says"),
+    ("item", "message"),
     [
         (number("last", "7d"), "filterType for a number must be one of .* not 'last'"),
         (number("between", 1), "between takes two values, from and to, not 1"),
@@ -112,8 +112,8 @@ def number(filter_type: str, *values: object) -> dict:
         ("department = 'x'", "must be a dict, not str"),
     ],
 )
-def test_a_wrong_filter_is_refused_by_name(item: object, says: str) -> None:
-    with pytest.raises(ValueError, match=says) as caught:
+def test_a_wrong_filter_is_refused_by_name(item: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         checked_filters([item])
 
     assert "filter_by[0]" in str(caught.value)
@@ -125,14 +125,14 @@ def test_what_is_no_list_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "says"),
+    ("item", "message"),
     [
         ({"field": "createdAt", "sortType": "down"}, "sortType must be one of asc, desc, not 'down'"),
         ({"field": "createdAt"}, "lacks sortType"),
     ],
 )
-def test_a_wrong_sort_is_refused_by_name(item: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_a_wrong_sort_is_refused_by_name(item: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         checked_sorts([Sort.asc("department"), item])
 
 

@@ -28,7 +28,7 @@ def operator(**arguments: Any) -> OleriaDownloadOperator:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"poll_interval": 0}, "poll_interval must be a number of seconds greater than 0, not 0"),
         ({"max_poll_interval": -1}, "max_poll_interval must be a number of seconds greater than 0, not -1"),
@@ -57,8 +57,8 @@ def operator(**arguments: Any) -> OleriaDownloadOperator:
         ({"oleria_conn_id": ""}, "oleria_conn_id must be text, not ''"),
     ],
 )
-def test_what_cannot_work_is_refused_when_the_dag_is_parsed(wrong: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_cannot_work_is_refused_when_the_dag_is_parsed(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         operator(**wrong)
 
 

@@ -33,7 +33,7 @@ PUBLIC = [
 def test_provider_info_is_valid_against_airflows_own_schema() -> None:
     info = get_provider_info()
     jsonschema.validate(info, schema("provider_info"))
-    # Only the schema of a provider.yaml says how a connection's form is to be described (Airflow 3.2 and newer).
+    # Only the schema of a provider.yaml defines how a connection's form is described (Airflow 3.2 and newer).
     jsonschema.validate(info["connection-types"], schema("provider.yaml")["properties"]["connection-types"])
 
 
