@@ -27,9 +27,10 @@ demo: $(VENV_DEMO)/.ready ## Run a nightly export in real Airflow against the bu
 
 test: lint types unit unit-2.11 ## Lint, types, and the tests on the newest Airflow 3 and on 2.11
 
-lint: $(VENV)/.ready ## ruff, format and lint
+lint: $(VENV)/.ready ## ruff, format and lint, and the words of docs/words.py
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/python docs/words.py
 
 types: $(VENV)/.ready ## mypy, strict
 	$(VENV)/bin/mypy
