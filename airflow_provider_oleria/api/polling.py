@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 
-from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.arguments import seconds
 from airflow_provider_oleria.net.backoff import with_jitter
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Check that an argument is a duration.
-
-    :param name: of the argument.
-    :param value: the argument.
-    :raises OleriaInputError: it is not a number of seconds greater than 0.
-    """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
 
 
 class PollSchedule:
@@ -32,10 +20,8 @@ class PollSchedule:
     """
 
     def __init__(self, poll_interval: float, max_poll_interval: float) -> None:
-        check_seconds("poll_interval", poll_interval)
-        check_seconds("max_poll_interval", max_poll_interval)
-        self.poll_interval = poll_interval
-        self.max_poll_interval = max_poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.max_poll_interval = seconds("max_poll_interval", max_poll_interval)
 
     def first(self, age: float) -> float:
         """Seconds to the first poll: a random part of a delay, so that many waits that start together spread at once.

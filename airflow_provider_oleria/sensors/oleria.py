@@ -116,7 +116,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         except (AirflowSensorTimeout, AirflowSkipException) as problem:
             # Airflow's text names neither the download nor its status.
             raise type(problem)(
-                f"download {self.download_id}, last status {self._last_status}: {problem}"
+                f"download {self.download_id} (last status: {self._last_status}): {problem}"
             ) from problem
 
     def _defer(self) -> None:

@@ -329,7 +329,7 @@ def test_the_timeout_counts_from_the_creation_whichever_try_waits(
     assert run.tries == {"export": 3}
     assert len(created(oleria_sandbox)) == 1
     assert run.log.count(RESUMING) >= 2
-    assert f"{created(oleria_sandbox)[0]} was not complete when the time was up" in run.log
+    assert f"{created(oleria_sandbox)[0]} did not complete in time" in run.log
     oleria_sandbox.settings.export_seconds = 0
     run = clear(dag, run)
 
