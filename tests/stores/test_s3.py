@@ -24,7 +24,7 @@ import zstandard
 from moto.server import ThreadedMotoServer
 
 from airflow_provider_oleria.compat import AirflowFailException, ObjectStoragePath
-from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.exceptions import (
     OleriaDestinationError,
@@ -45,7 +45,9 @@ SMALL = 1_000
 LARGE = 80_000
 """Rows, for a CSV of about 15 MB: two parts of an upload."""
 
-SETTINGS = Settings("https://api.example", "https://auth.example", "id", "secret")
+SETTINGS = Settings(
+    "https://api.example", "https://auth.example", "id", "secret", retry=RetryPolicy(initial_backoff=0.01)
+)
 
 PREVIOUS = b"yesterday's\n1\n"
 

@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_oleria.compat import ObjectStoragePath
-from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
     OleriaDestinationError,
@@ -67,7 +67,14 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
         return replace(answer, at_most=50_000, then=lambda: released.wait(60)) if number > 2 else answer
 
     with Store(respond).serving() as url:
-        settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=60)
+        settings = Settings(
+            "https://api.example",
+            "https://auth.example",
+            "id",
+            "secret",
+            timeout=60,
+            retry=RetryPolicy(initial_backoff=0.01),
+        )
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
             transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_oleria.compat import ObjectStoragePath
-from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
     OleriaObjectChangedError,
@@ -210,7 +210,14 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
                 raise OleriaRetriesExhaustedError("the API is down")
             return url
 
-        settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
+        settings = Settings(
+            "https://api.example",
+            "https://auth.example",
+            "id",
+            "secret",
+            timeout=5,
+            retry=RetryPolicy(initial_backoff=0.01),
+        )
         with pytest.raises(OleriaRetriesExhaustedError, match="the API is down"):
             transfer(fresh_url, ObjectStoragePath(line.file.as_uri()), settings, PARTS)
     line.assert_nothing()
@@ -228,7 +235,14 @@ def test_the_path_is_sent_as_it_was_signed(line: Line, key: str) -> None:
     store = Store(rightly)
     with store.serving() as url:
         signed = url.replace("export.csv", f"{key}?X-Amz-Signature=a%2Fb")
-        settings = Settings("https://api.example", "https://auth.example", "id", "secret", timeout=5)
+        settings = Settings(
+            "https://api.example",
+            "https://auth.example",
+            "id",
+            "secret",
+            timeout=5,
+            retry=RetryPolicy(initial_backoff=0.01),
+        )
         transfer(lambda: signed, ObjectStoragePath(line.file.as_uri()), settings, ONE_STREAM)
 
     line.assert_whole()
