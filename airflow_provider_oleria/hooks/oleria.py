@@ -363,6 +363,7 @@ class OleriaHook(BaseHook):
             await asyncio.to_thread(_async_client)
         return _async_client()(self.oleria_conn_id, self._aread, _mask_and_count, self._count_rate_limit)
 
+    @clear_frames
     async def _aread(self) -> Settings:
         with self._connection_must_exist():
             connection, extra = await read_connection(self.oleria_conn_id)

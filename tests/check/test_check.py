@@ -243,7 +243,7 @@ def test_a_connection_that_is_not_there(check: Check) -> None:
     outcome = check("no_such_connection")
 
     assert outcome.code == 2
-    assert "could not be carried out: The conn_id `no_such_connection` isn't defined" in outcome.err
+    assert "could not be carried out: Connection 'no_such_connection' does not exist" in outcome.err
 
 
 def test_a_filter_that_is_none(check: Check, capsys: pytest.CaptureFixture[str]) -> None:
