@@ -6,8 +6,6 @@ whether the claim holds and what was seen. That is printed: no secret, no row of
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
@@ -20,6 +18,7 @@ from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaTransferError
 from airflow_provider_oleria.net.redaction import redacted
 from airflow_provider_oleria.transfer.content_encoding import UNDERSTOOD, decoded
+from airflow_provider_oleria.transfer.csv_records import Header, Quotes
 from airflow_provider_oleria.transfer.presigned import error_code, is_expired
 
 Examine = Callable[[Evidence], tuple[bool, str]]
@@ -206,11 +205,10 @@ def encoding(evidence: Evidence) -> tuple[bool, str]:
     "row_count is one too few, and Parquet takes the first row for the column names",
 )
 def header_row(evidence: Evidence) -> tuple[bool, str]:
-    text = _csv(evidence).decode("utf-8-sig", "replace")
-    try:
-        names = next(csv.reader(io.StringIO(text, newline="")), [])
-    except csv.Error:
-        names = []
+    header = Header()
+    header.write(_csv(evidence))
+    header.close()
+    names = header.columns
     # The names are not printed: they may be data.
     are_names = all(re.fullmatch(r"[^\W\d][\w .()/-]*", name) for name in names)
     if are_names and len(set(names)) == len(names) > 0:
@@ -218,10 +216,9 @@ def header_row(evidence: Evidence) -> tuple[bool, str]:
     return False, "the first row does not look like column names"
 
 
-@assumption("A record ends in LF or CRLF", "row_count is wrong")
+@assumption("A record ends in LF or CRLF", "none for this package; some readers take the file for one line")
 def record_ends(evidence: Evidence) -> tuple[bool, str]:
-    outside_quotes = re.sub(rb'"[^"]*("|$)', b"", _csv(evidence))
-    found = set(re.findall(rb"\r\n|\n|\r", outside_quotes))
+    found = set(re.findall(rb"\r\n|\n|\r", Quotes().read(_csv(evidence))))
     if not found:
         raise NotSeenError("the file is one line without an end")
     named = {b"\r\n": "CRLF", b"\n": "LF", b"\r": "CR"}
