@@ -1,0 +1,154 @@
+"""Corporate networks and hangs in real Airflow, in the worker and in the triggerer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_oleria.api import protocol
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
+from airflow_provider_oleria.sandbox import Fault, Sandbox
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
+from tests.hook.certificates import Authority
+from tests.hook.test_tracebacks import assert_nothing_shown
+from tests.servers.proxy import Proxy, running_proxy
+
+from .conftest import RunDag, new_dag
+from .exports import when
+from .test_download_runs import both_modes
+
+HOST = "devx.tenant.invalid"
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def proxy(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """An inspecting proxy, set as HTTPS_PROXY without a scheme: the only way to the tenant."""
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "requests_ca_bundle",
+        "curl_ca_bundle",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with running_proxy(int(oleria_sandbox.api_url.rpartition(":")[2])) as running:
+        running.certificates[HOST] = authority.issue(HOST)
+        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{running.port}")
+        fields = json.loads(oleria_sandbox.connection_json())
+        fields["host"] = f"https://{HOST}"
+        fields["extra"] |= {"auth_url": f"https://{HOST}/oauth2/token", "verify": str(authority.bundle)}
+        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(fields))
+        yield running
+
+
+def export_dag(**arguments: Any) -> Any:
+    with new_dag("network") as dag:
+        OleriaDownloadOperator(
+            **{
+                "task_id": "export",
+                "data_context": "identities",
+                "poll_interval": 0.05,
+                "retries": 2,
+                "retry_delay": timedelta(0),
+                **arguments,
+            }
+        )
+    return dag
+
+
+@both_modes
+def test_a_proxy_without_scheme_serves_worker_and_triggerer(
+    run_dag: RunDag, proxy: Proxy, deferrable: bool
+) -> None:
+    run = run_dag(export_dag(deferrable=deferrable))
+
+    assert run.states == {"export": "success"}
+    assert {head.split(" HTTP")[0] for head in proxy.requests} == {f"CONNECT {HOST}:443"}
+
+
+@both_modes
+@pytest.mark.parametrize("since", ["the first request", "the wait"])
+def test_an_untrusted_ca_fails_at_once_in_worker_and_triggerer(
+    run_dag: RunDag,
+    proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    since: str,
+    deferrable: bool,
+) -> None:
+    another = Authority(tmp_path, "another-ca").issue(HOST)
+    if since == "the first request":
+        proxy.certificates[HOST] = another
+    wait = protocol.wait
+
+    def wait_behind_another_ca(*args: Any, **kwargs: Any) -> Any:
+        proxy.certificates[HOST] = another
+        return wait(*args, **kwargs)
+
+    monkeypatch.setattr(protocol, "wait", wait_behind_another_ca)
+    run = run_dag(export_dag(deferrable=deferrable))
+
+    assert (run.states, run.tries) == ({"export": "failed"}, {"export": 1})
+    assert "its TLS certificate is not trusted" in run.log
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("token", hang=600), Fault("create", hang=600), Fault("get", hang=600), Fault("fetch", stall=100)],
+    ids=["token", "create", "poll", "transfer"],
+)
+def test_execution_timeout_shows_no_secret_in_any_phase(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, fault: Fault
+) -> None:
+    seen: list[BaseException] = []
+    oleria_sandbox.fail(fault)
+    dag = export_dag(
+        destination=f"file://{tmp_path}/out.csv",
+        execution_timeout=timedelta(minutes=5),
+        retries=0,
+        on_failure_callback=lambda context: seen.append(context["exception"]),
+    )
+    # Airflow's alarm goes off at this moment, however slow the machine is.
+    with when(lambda: oleria_sandbox.count(fault.kind) > 0, lambda: os.kill(os.getpid(), signal.SIGALRM)):
+        try:
+            run_dag(dag)
+        except BaseException as problem:
+            if AIRFLOW_V_3_0_PLUS:
+                raise
+            seen.append(problem)  # dag.test() of Airflow 2.11 lets the timeout through
+
+    assert type(seen[0]).__name__ == "AirflowTaskTimeout"
+    assert_nothing_shown(seen[0], oleria_sandbox)
+    assert not list(tmp_path.iterdir())
+
+
+@both_modes
+def test_a_retry_after_of_15_minutes_is_waited_out(
+    run_dag: RunDag, oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+) -> None:
+    """A second of the header takes a millisecond."""
+    monkeypatch.setattr(protocol, "retry_after", lambda headers, now: float(headers["Retry-After"]) / 1000)
+    oleria_sandbox.fail(Fault("get", status=429, headers={"Retry-After": "900"}))
+    run = run_dag(export_dag(deferrable=deferrable))
+
+    assert run.states == {"export": "success"}
+    assert (oleria_sandbox.count("create"), run.tries) == (1, {"export": 1})
+    refused, following = [call.time for call in oleria_sandbox.calls if call.kind == "get"][:2]
+    assert following - refused >= 0.9
