@@ -159,7 +159,7 @@ for moment in moments:
     killed = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     file = pathlib.Path(destination.removeprefix("file://"))
     found = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "absent"
-    print("MOMENT", "killed" if killed else "done", found)
+    print("MOMENT", "killed" if killed else "done", found, flush=True)  # a child would print a buffer again
     file.unlink(missing_ok=True)
 """
 
