@@ -28,6 +28,9 @@ _PIECE_SIZE: Final = 8 * 1024 * 1024
 _BLOCK_SIZE: Final = 2 * 1024 * 1024
 """Bytes of a piece that one thread converts at a time."""
 
+_THREADS: Final = int(pa.__version__.partition(".")[0]) >= 26
+"""Arrow's threaded CSV reader was seen to hang in 16.1, 18.1 and 21.0, and not in 26.0 (2026-11-28)."""
+
 _MAX_RECORD_SIZE: Final = 16 * 1024 * 1024
 """Bytes. What converting a record takes is several times its size."""
 _MAX_ROW_GROUP_SIZE: Final = 64 * 1024 * 1024
@@ -154,7 +157,7 @@ class ParquetWriter:
         schema: Any = self._schema
         kinds = {name: _parsed_kind(self._types[name]) for name in self._types}
         try:
-            table = self._read(records, kinds, threads=True).cast(schema)
+            table = self._read(records, kinds, threads=_THREADS).cast(schema)
         except pa.ArrowInvalid:
             table = self._convert_carefully(records, kinds)
         self.row_count += len(table)
