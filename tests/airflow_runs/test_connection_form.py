@@ -92,5 +92,8 @@ def test_the_webserver_shows_the_form_and_stores_what_is_put_in(
         "note": "of our own",
         "auth_url": "http://127.0.0.1:8089/oauth2/token",
         "timeout": None,
+        "retry_attempts": None,
+        "retry_max_wait": None,
     }
-    assert OleriaHook("from_the_form").account == ("http://127.0.0.1:8089", "the-id")
+    settings = OleriaHook("from_the_form")._settings
+    assert (settings.api_url, settings.client_id) == ("http://127.0.0.1:8089", "the-id")

@@ -6,8 +6,8 @@ import errno
 import os
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 
+from airflow_provider_oleria.compat import ObjectStoragePath
 from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
 from airflow_provider_oleria.transfer.destination.errors import store_error
 
