@@ -13,7 +13,11 @@ from typing import Final
 import requests
 
 from airflow_provider_oleria.connection.settings import is_secure
-from airflow_provider_oleria.exceptions import OleriaTransferError, OleriaUrlExpiredError
+from airflow_provider_oleria.exceptions import (
+    OleriaProtocolError,
+    OleriaTransferError,
+    OleriaUrlExpiredError,
+)
 from airflow_provider_oleria.net.backoff import retry_after
 
 # S3's error codes for an expired URL, or expired credentials behind it; the first is sent with any refusal.
@@ -42,7 +46,7 @@ class Link:
     def url(self) -> PresignedUrl:
         """Return the current URL, or request one.
 
-        :raises OleriaTransferError: if it is not https.
+        :raises OleriaProtocolError: if it is not https. A retry would get another such URL.
         :raises OleriaError: if no URL could be obtained.
         """
         with self._lock:
@@ -55,7 +59,7 @@ class Link:
                     self._problem = problem
                     raise
                 if not is_secure(url.value):
-                    raise OleriaTransferError(
+                    raise OleriaProtocolError(
                         "the presigned URL is not https: a credential must not be sent in plain text"
                     )
                 self._url = url

@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
     OleriaObjectChangedError,
+    OleriaProtocolError,
     OleriaRetriesExhaustedError,
     OleriaTransferError,
 )
@@ -193,6 +194,21 @@ def test_content_encoding_is_taken_off(
     )
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
+
+
+@either_way
+def test_a_url_that_is_not_https_is_refused_once(
+    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, options: SaveOptions
+) -> None:
+    """The API would give the same URL again."""
+    url = "http://store.example/x.csv?X-Amz-Signature=f00d"
+    oleria_sandbox.fail(Fault(kind="get", fields={"url": url}, times=None))
+    before = oleria_sandbox.count("get")
+    with pytest.raises(OleriaProtocolError, match="the presigned URL is not https"):
+        save(large_download, tmp_path / "out.csv", options)
+
+    assert oleria_sandbox.count("get") - before == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_content_encoding_is_not_saved_as_if_it_were_csv(

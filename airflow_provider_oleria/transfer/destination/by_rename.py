@@ -94,7 +94,7 @@ class MovedFile:
 
 
 def _move(fs: Any, source: str, target: str) -> None:
-    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no annotations
 
     if getattr(fs.mv, "__func__", None) is AbstractFileSystem.mv:
         # fsspec's own mv copies and removes as well, but takes [, * and ? in the names for wildcards.
