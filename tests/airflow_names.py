@@ -15,8 +15,10 @@ AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 
 if AIRFLOW_V_3_0_PLUS:
     from airflow.sdk import DAG, dag, task
+    from airflow.sdk.io import attach
 else:
     from airflow.decorators import dag, task
+    from airflow.io.store import attach
     from airflow.models.dag import DAG
 
-__all__ = ["DAG", "dag", "task"]
+__all__ = ["DAG", "attach", "dag", "task"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import fsspec
 import pytest
@@ -15,25 +15,11 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
 from airflow_provider_oleria.transfer.destination.parts import part_name
 from airflow_provider_oleria.transfer.pipeline import prepared
-
-try:
-    from airflow.sdk.io import attach
-except ImportError:  # Airflow 2.11
-    from airflow.io.store import attach
+from tests.airflow_names import attach
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
 PATH = "memory://lake/out.csv"
-
-
-@pytest.fixture
-def store() -> Iterator[fsspec.AbstractFileSystem]:
-    """Known to Airflow by ``attach()``, as a user makes any filesystem known."""
-    store = fsspec.filesystem("memory")
-    attach("memory", fs=store)
-    yield store
-    store.store.clear()
-    store.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture

@@ -18,13 +18,9 @@ from airflow_provider_oleria.exceptions import (
     OleriaDestinationError,
 )
 from airflow_provider_oleria.transfer.pipeline import transfer
+from tests.airflow_names import attach
 
 from .store import Answer, Store, either_way
-
-try:
-    from airflow.sdk.io import attach
-except ImportError:  # Airflow 2.11
-    from airflow.io.store import attach
 
 pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 

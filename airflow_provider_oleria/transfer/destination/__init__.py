@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 class NewFile(Protocol):
     """A file that is being written and is not at its destination yet."""
 
+    def open(self) -> None:
+        """Begin to write. Nothing exists in the store before: a signal may end a task within any line."""
+
     def write(self, data: bytes, /) -> object:
         """Append ``data``."""
 
@@ -29,7 +32,7 @@ class NewFile(Protocol):
         """Replace the destination with this file. Called once, after the last write."""
 
     def discard(self) -> None:
-        """Remove what was written. Called once, after any error."""
+        """Remove what was written. Called once, after any error, even one of :meth:`open`."""
 
 
 class Store(Protocol):
@@ -39,7 +42,7 @@ class Store(Protocol):
         """Raise an error if ``path`` cannot be written."""
 
     def create(self, path: ObjectStoragePath, size: int, max_concurrency: int) -> NewFile:
-        """Start a new file for ``path``."""
+        """A new file for ``path``, not yet opened."""
 
 
 def _package_for(scheme: str) -> str:
@@ -125,6 +128,8 @@ def publish(path: ObjectStoragePath, size: int, max_concurrency: int = 1) -> Ite
     with _store_errors(path):
         file = _store(path.protocol).create(path, size, max_concurrency)
     try:
+        with _store_errors(path):
+            file.open()
         yield Writer(file, path)
         with _store_errors(path):
             file.publish()

@@ -44,16 +44,8 @@ def check(path: ObjectStoragePath) -> None:
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> MovedFile:
-    """Start a new file beside the target. Unfinished files of the same target are removed."""
-    fs, target = path.fs, PurePosixPath(path.path)
-    fs.makedirs(str(target.parent), exist_ok=True)
-    fs.invalidate_cache(str(target.parent))
-    with suppress(Exception):  # in a folder that cannot be listed they remain
-        for name in fs.ls(str(target.parent), detail=False):
-            if is_part_of(PurePosixPath(name).name, target.name):
-                log.info("Removing %s, left behind by a process that was killed.", name)
-                _remove(fs, name)
-    return MovedFile(fs, target)
+    """A new file beside the target."""
+    return MovedFile(path.fs, PurePosixPath(path.path))
 
 
 class MovedFile:
@@ -63,8 +55,20 @@ class MovedFile:
         self._fs = fs
         self._target = str(target)
         self._part = str(target.with_name(part_name(target.name)))
-        self._file = fs.open(self._part, "wb")
+        self._file: Any
         self._written = 0
+
+    def open(self) -> None:
+        """Remove the unfinished files of killed processes, and start this one."""
+        folder, name = str(PurePosixPath(self._target).parent), PurePosixPath(self._target).name
+        self._fs.makedirs(folder, exist_ok=True)
+        self._fs.invalidate_cache(folder)
+        with suppress(Exception):  # in a folder that cannot be listed they remain
+            for found in self._fs.ls(folder, detail=False):
+                if is_part_of(PurePosixPath(found).name, name):
+                    log.info("Removing %s, left behind by a process that was killed.", found)
+                    _remove(self._fs, found)
+        self._file = self._fs.open(self._part, "wb")
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``."""
@@ -88,7 +92,7 @@ class MovedFile:
 
     def discard(self) -> None:
         """Remove the new file."""
-        with suppress(Exception):  # a broken connection
+        with suppress(Exception):  # a broken connection, or open() was interrupted
             self._file.close()
         _remove(self._fs, self._part)
 

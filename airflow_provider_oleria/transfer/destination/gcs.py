@@ -17,7 +17,7 @@ def check(path: ObjectStoragePath) -> None:
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> GcsUpload:
-    """Start a new object."""
+    """A new object."""
     return GcsUpload(path)
 
 
@@ -25,10 +25,15 @@ class GcsUpload:
     """An object that is sent while it is written, in one resumable upload."""
 
     def __init__(self, path: ObjectStoragePath) -> None:
+        self._path = path
+        self._file: Any = None
+
+    def open(self) -> None:
+        """Start the upload."""
         # With autocommit, an error in the block would publish what was written so far.
-        self._file: Any = path.fs.open(path.path, "wb", autocommit=False, block_size=_BLOCK_SIZE)
+        self._file = self._path.fs.open(self._path.path, "wb", autocommit=False, block_size=_BLOCK_SIZE)
         with suppress(ValueError):  # fsspec keeps the file until the end of a transaction, which never comes
-            path.fs.transaction.files.remove(self._file)
+            self._path.fs.transaction.files.remove(self._file)
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``."""
@@ -41,6 +46,8 @@ class GcsUpload:
 
     def discard(self) -> None:
         """Give the upload up."""
+        if self._file is None:
+            return
         try:
             self._file.discard()
         finally:

@@ -9,7 +9,7 @@ import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_provider_oleria.transfer.destination.parts import PROBE, is_part_of, part_name
 
@@ -41,10 +41,8 @@ def check(path: ObjectStoragePath) -> None:
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> LocalFile:
-    """Start a new file beside the target."""
-    target = _target(path)
-    _remove_leftovers(target)
-    return LocalFile(target)
+    """A new file beside the target."""
+    return LocalFile(_target(path))
 
 
 class LocalFile:
@@ -53,12 +51,17 @@ class LocalFile:
     def __init__(self, target: Path) -> None:
         self._target = target
         self._part = target.with_name(part_name(target.name))
+        self._file: BinaryIO
+        self._written = self._requested = 0
+
+    def open(self) -> None:
+        """Remove the unfinished files of killed processes, and start this one."""
+        _remove_leftovers(self._target)
         self._file = self._part.open("xb")
         # Held by this process as long as it lives: a leftover of a killed process is not locked.
         with suppress(OSError):  # some network filesystems have no locks
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        _copy_attributes(target, self._part)
-        self._written = self._requested = 0
+        _copy_attributes(self._target, self._part)
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``."""
@@ -85,7 +88,8 @@ class LocalFile:
 
     def discard(self) -> None:
         """Remove the new file."""
-        with suppress(OSError):  # a full disk: what is still in the buffer cannot be written
+        # A full disk: what is still in the buffer cannot be written. Or open() was interrupted.
+        with suppress(OSError, AttributeError):
             self._file.close()
         self._part.unlink(missing_ok=True)
 

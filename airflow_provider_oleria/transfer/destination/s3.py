@@ -52,8 +52,7 @@ def check(path: ObjectStoragePath) -> None:
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> S3Upload:
-    """Start a new object. Incomplete uploads to the same key are aborted."""
-    _abort_leftovers(path)
+    """A new object."""
     return S3Upload(path, max(_PART_SIZE, size // _MAX_PARTS + 1), max_concurrency)
 
 
@@ -74,6 +73,10 @@ class S3Upload:
         self._sent = 0
         self._upload_id = ""
         self._buffer = bytearray()
+
+    def open(self) -> None:
+        """Abort the incomplete uploads of killed processes; the first part starts this one."""
+        _abort_leftovers(self._path)
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``; waits while ``max_concurrency`` parts are in flight."""
