@@ -1,11 +1,12 @@
-"""The tests on every supported Airflow: `make test-matrix`; what they run on is the first table of docs/versions.md.
+"""The tests on every supported Airflow: `make test-matrix`, which writes its results into docs/versions.md.
 
-Which Pythons are used depends on which are there; nox skips the others.
+A Python that is not there and that uv cannot download is skipped.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,7 +33,7 @@ NEWEST = {
 }
 
 
-def row(python: str, airflow: str, libraries: str, *tags: str) -> object:
+def row(python: str | None, airflow: str, libraries: str, *tags: str) -> object:
     return nox.param(python, airflow, libraries, id=f"{airflow}-{libraries}", tags=tags)
 
 
@@ -41,7 +42,7 @@ ROWS = [
     *(row("3.12", airflow, "constraints") for airflow in CONSTRAINED[1:]),
     *(row(python, airflow, "newest") for airflow, pythons in NEWEST.items() for python in pythons),
     row("3.12", "2.11.0", "lowest", "lowest"),
-    row("3.13", "3", "pre-releases", "pre"),
+    row("3.13", "3.3.3", "pre-releases", "pre"),
 ]
 
 
@@ -65,37 +66,62 @@ def libraries_of(airflow: str, libraries: str) -> list[str]:
 @nox.session
 @nox.parametrize("python,airflow,libraries", ROWS)
 def tests(session: nox.Session, airflow: str, libraries: str) -> None:
-    """The tests; with other paths than the usual ones after ``--``, nothing is recorded."""
+    """`airflow providers`, the demo and the tests; after ``--``: other tests, recorded if whole paths of PATHS."""
     report = Path(session.create_tmp()) / "results.xml"
     session.install("--group", "test", "--editable", EXTRAS, *libraries_of(airflow, libraries))
-    session.run("airflow", "providers", "triggers", silent=True)
-    session.run(
-        "pytest",
-        "--numprocesses=2",
-        f"--junitxml={report}",
-        *(session.posargs or PATHS),
-        success_codes=[0, 1],
-    )
+    see_provider(session)
+    session.run("python", "demo/run.py")
+    paths = session.posargs or PATHS
+    session.run("pytest", "--numprocesses=2", f"--junitxml={report}", *paths, success_codes=[0, 1])
     suite = ElementTree.parse(report).getroot().find("testsuite").attrib  # noqa: S314  # pytest wrote it
     failed = int(suite["failures"]) + int(suite["errors"])
-    if not session.posargs:
-        record(
-            f"{airflow} {libraries} {session.python}",
-            int(suite["tests"]) - int(suite["skipped"]) - failed,
-            failed,
+    if set(paths) <= set(PATHS):
+        version = session.run(
+            "python",
+            "-c",
+            "from importlib.metadata import version; print(version('apache-airflow'))",
+            silent=True,
         )
+        passed = int(suite["tests"]) - int(suite["skipped"]) - failed
+        record(f"{version.strip()} {libraries} {session.python}", paths, passed, failed)
     if failed and libraries != "pre-releases":
         session.error(f"{failed} tests failed")
 
 
+# The oldest Airflow runs on Python 3.12 at most. None: the Python that runs nox.
+OLDEST_PYTHON = "3.12" if sys.version_info >= (3, 13) else None
+
+
 @nox.session
-@nox.parametrize("python,airflow,libraries", [ROWS[0], row("3.13", "3.3.2", "newest")])
+@nox.parametrize(
+    "python,airflow,libraries", [row(OLDEST_PYTHON, "2.11.0", "constraints"), row(None, "3.3.2", "newest")]
+)
 def wheel(session: nox.Session, airflow: str, libraries: str) -> None:
     """The wheel in dist/, alone in a new environment, runs the demo."""
     (file,) = (CLONE / "dist").glob("*.whl")
     session.install(str(file), *libraries_of(airflow, libraries))
-    session.run("airflow", "providers", "get", "airflow-provider-oleria")
+    see_provider(session)
     session.run("python", "demo/run.py")
+
+
+def see_provider(session: nox.Session) -> None:
+    """Airflow finds the package, its hook and its triggers."""
+    for listed, expected in {
+        "list": "airflow-provider-oleria",
+        "hooks": "airflow_provider_oleria.hooks",
+        "triggers": "airflow_provider_oleria.triggers",
+    }.items():
+        output = session.run(
+            "airflow",
+            "providers",
+            listed,
+            "--output",
+            "json",
+            env={"AIRFLOW_HOME": session.create_tmp()},
+            silent=True,
+        )
+        if expected not in output:
+            session.error(f"airflow providers {listed} does not list {expected}:\n{output}")
 
 
 @nox.session(python="3.12")
@@ -115,24 +141,25 @@ def report(session: nox.Session) -> None:
     VERSIONS.write_text(f"{before}{begin}{table()}{end}{after}")
 
 
-def record(name: str, passed: int, failed: int) -> None:
+def record(name: str, paths: list[str], passed: int, failed: int) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[name] = {"passed": passed, "failed": failed, "date": f"{datetime.now(UTC):%Y-%m-%d}"}
+    results[name] = {
+        "tests": [Path(path).name for path in paths],
+        "passed": passed,
+        "failed": failed,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def table() -> str:
     lines = [
-        "| Airflow | libraries | Python | passed | failed | |",
-        "| --- | --- | --- | ---: | ---: | --- |",
+        "| Airflow | libraries | Python | tests | passed | failed | on |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
     ]
     results = json.loads(RESULTS.read_text())
-    for name in sorted(
-        results, key=lambda name: (name.split()[1], [int(part) for part in name.split()[0].split(".")])
-    ):
-        airflow, libraries, python = name.split()
-        result = results[name]
-        lines.append(
-            f"| {airflow} | {libraries} | {python} | {result['passed']} | {result['failed']} | {result['date']} |"
-        )
+    for name in sorted(results, key=lambda name: (name.split()[1], name)):
+        tests = ", ".join(results[name]["tests"])
+        cells = [*name.split(), tests, *(str(results[name][key]) for key in ("passed", "failed", "date"))]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
