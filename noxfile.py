@@ -34,7 +34,8 @@ NEWEST = {
 
 
 def row(python: str | None, airflow: str, libraries: str, *tags: str) -> object:
-    return nox.param(python, airflow, libraries, id=f"{airflow}-{libraries}", tags=tags)
+    name = "-".join(part for part in (airflow, libraries, python) if part)
+    return nox.param(python, airflow, libraries, id=name, tags=tags)
 
 
 ROWS = [
