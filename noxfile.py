@@ -118,7 +118,7 @@ def see_provider(session: nox.Session) -> None:
             listed,
             "--output",
             "json",
-            env={"AIRFLOW_HOME": session.create_tmp()},
+            env={"AIRFLOW_HOME": str(Path(session.create_tmp()).absolute())},
             silent=True,
         )
         if expected not in output:
