@@ -83,12 +83,15 @@ No Python 3.11 or newer is on the PATH. Install one (Debian, Ubuntu: apt install
 make PYTHON=/path/to/python3.12 …
 endef
 
+NO_UV := pip could not install uv. If a proxy inspects TLS, give pip the machine's certificates: \
+export PIP_CERT=/etc/ssl/certs/ca-certificates.crt (Debian, Ubuntu) or /etc/pki/tls/certs/ca-bundle.crt (Fedora, RHEL)
+
 # $(call make-venv,WHAT TO INSTALL)
 define make-venv
 	$(if $(PYTHON),,$(error $(NO_PYTHON)))
 	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv || { echo "$(NO_UV)"; exit 1; }
 	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python $(1)
 	touch $@
 endef
