@@ -91,7 +91,7 @@ define make-venv
 	$(if $(PYTHON),,$(error $(NO_PYTHON)))
 	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv || { echo "$(NO_UV)"; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv || { echo "$(NO_UV)"; exit 1; }
 	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python $(1)
 	touch $@
 endef
