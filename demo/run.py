@@ -75,9 +75,11 @@ def run_airflow(*command: str, environment: dict[str, str], log) -> None:
     with subprocess.Popen(
         [airflow, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        shown = set()  # Airflow 2.11 prints each line twice
         for line in process.stdout:
             log.write(line)
-            if found := PROGRESS.search(line):
+            if (found := PROGRESS.search(line)) and found.group() not in shown:
+                shown.add(found.group())
                 print("  ", found.group().strip())
     if process.returncode:
         sys.exit(f"airflow {' '.join(command)} ended with {process.returncode}. The log: {LOG}")

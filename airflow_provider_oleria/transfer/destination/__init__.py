@@ -47,15 +47,16 @@ class Store(Protocol):
 
 def _package_for(scheme: str) -> str:
     """What to install for a URL scheme."""
-    extras = {
-        "s3": ("s3", "s3a"),
-        "gcs": ("gs", "gcs"),
-        "azure": ("abfs", "abfss", "adl"),
-        "sftp": ("sftp", "ssh"),
+    packages = {
+        "airflow-provider-oleria[s3]": ("s3", "s3a"),
+        "airflow-provider-oleria[gcs]": ("gs", "gcs"),
+        "airflow-provider-oleria[azure]": ("abfs", "abfss", "adl"),
+        # Older versions, which Airflow 2.11.0, 3.0.6 and 3.1.6 pin, have no filesystem.
+        "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7 or newer": ("sftp", "ssh"),
     }
-    for extra, schemes in extras.items():
+    for package, schemes in packages.items():
         if scheme in schemes:
-            return f"airflow-provider-oleria[{extra}]"
+            return package
     return "the Airflow provider or fsspec package of that store"
 
 
