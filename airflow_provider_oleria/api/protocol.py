@@ -36,7 +36,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.filters import checked_filters, checked_sorts
 from airflow_provider_oleria.net.backoff import Clock, RetryBudget, retry_after
-from airflow_provider_oleria.net.redaction import clear_frames, excerpt, redacted
+from airflow_provider_oleria.net.redaction import clear_frames, excerpt, has_credential, quoted, remember_url
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,9 @@ MAX_RESPONSE_BYTES: Final = 1024 * 1024
 
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """A download id: Oleria's are uuids; other visible ASCII text is accepted."""
+
+_MAX_STATUS: Final = 100
+"""Characters of a status that is not known."""
 
 _PAUSED: Final = OleriaUnavailableError(
     "requests to this tenant are paused: its rate limit is reached, or its token endpoint is unavailable"
@@ -174,7 +177,7 @@ def create(
             f"{problem}. It is not known whether the download of {data_context} was created. The request is not "
             "repeated here, to avoid a second download. If the task has retries left, the next try creates a new one"
         ) from None
-    download = _read_download(response)
+    download = read_download(response)
     log.info("Created download %s of %s.", download.download_id, data_context)
     return download
 
@@ -195,7 +198,7 @@ def get(
         raise OleriaInputError(f"download_id must be the id of a download, not {download_id!r}")
     path = f"{DOWNLOADS}/{quote(download_id, safe='')}"
     response = yield from call("GET", path, deadline=deadline, retry=retry, clock=clock)
-    download = _read_download(response)
+    download = read_download(response)
     if download.download_id != download_id:
         raise OleriaProtocolError(
             f"download {download_id} was requested, the API returned {download.download_id}"
@@ -399,16 +402,22 @@ def _problem(method: str, path: str, response: Response) -> OleriaError:
 
 
 @clear_frames
-def _read_download(response: Response) -> Download:
+def read_download(response: Response) -> Download:
+    """The download that a response describes.
+
+    :raises OleriaProtocolError: it describes none.
+    """
     content = response.json
     if content is None:
         raise OleriaProtocolError(
             f"the API answered {response.status} with no JSON object: {excerpt(response.body)}"
         )
     download_id, error, url = content.get("id"), content.get("error"), content.get("url")
-    if not isinstance(download_id, str) or not _ID.fullmatch(download_id):
-        raise OleriaProtocolError(f"the API's response has no id: {excerpt(response.body)}")
     url = url if isinstance(url, str) and url else None
+    if url:
+        remember_url(url)  # before anything of the response is quoted
+    if not isinstance(download_id, str) or not _ID.fullmatch(download_id) or has_credential(download_id):
+        raise OleriaProtocolError(f"the API's response has no id: {excerpt(response.body)}")
     return Download(
         download_id=download_id,
         status=_read_status(content.get("status"), error, url),
@@ -420,7 +429,7 @@ def _read_download(response: Response) -> Download:
 def _read_status(status: object, error: object, url: str | None) -> str:
     """The status of a download. The API's own sample responses have none: then the other fields decide."""
     if isinstance(status, str) and status:
-        return DownloadStatus.parse(re.sub(r"[^ -~]", "?", redacted(status[:100])))
+        return DownloadStatus.parse(quoted(status, _MAX_STATUS))
     if url:
         return DownloadStatus.COMPLETED
     return DownloadStatus.FAILED if error else DownloadStatus.ACCEPTED
@@ -429,8 +438,15 @@ def _read_status(status: object, error: object, url: str | None) -> str:
 def _vendor_error(error: object) -> str:
     """An error of the API as one line, ``code: message``."""
     if isinstance(error, dict):
-        error = f"{error.get('code', 'no code')}: {error.get('message', 'no message')}"
-    return redacted(str(error))[:1000]
+        error = f"{_as_text(error.get('code', 'no code'))}: {_as_text(error.get('message', 'no message'))}"
+    return quoted(_as_text(error))
+
+
+def _as_text(value: object) -> str:
+    try:
+        return str(value)
+    except RecursionError:  # JSON may be nested deeper than it can be printed
+        return "a nested value"
 
 
 def _timed_out(download_id: str, last_status: str, waited: float, cause: str = "") -> OleriaTimeoutError:

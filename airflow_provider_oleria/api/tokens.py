@@ -34,7 +34,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.net.backoff import retry_after
-from airflow_provider_oleria.net.redaction import clear_frames
+from airflow_provider_oleria.net.redaction import clear_frames, remember_token
 from airflow_provider_oleria.net.session import SafeSession, https_alias, with_body
 
 log = logging.getLogger(__name__)
@@ -213,6 +213,7 @@ def mint(settings: Settings) -> Token:
             client_secret=settings.client_secret,
             **optional,
         )
+    remember_token(answer["access_token"])
     log.debug("Got a token for client %s, valid for %s s.", settings.client_id, answer["expires_in"])
     return Token(answer["access_token"], usable_until(requested_at, answer["expires_in"]))
 

@@ -16,7 +16,7 @@ from airflow_provider_oleria.check.calls import NO_TOKEN
 from airflow_provider_oleria.check.evidence import Evidence, content
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaTransferError
-from airflow_provider_oleria.net.redaction import redacted
+from airflow_provider_oleria.net.redaction import quoted
 from airflow_provider_oleria.transfer.content_encoding import UNDERSTOOD, decoded
 from airflow_provider_oleria.transfer.csv_records import Header, Quotes
 from airflow_provider_oleria.transfer.presigned import error_code, is_expired
@@ -62,7 +62,7 @@ def token_life(evidence: Evidence) -> tuple[bool, str]:
     life = content(response).get("expires_in")
     if isinstance(life, bool) or not isinstance(life, int | float):
         return False, "none" if life is None else f"a {type(life).__name__}, not a number"
-    return life > 0, f"{life} s"
+    return life > 0, f"{_shown(life)} s"
 
 
 @assumption("A token is issued without an audience", "the Connection needs its extra 'audience'")
@@ -163,8 +163,8 @@ def presigned(evidence: Evidence) -> tuple[bool, str]:
 @assumption("The URL is valid for 5 minutes or longer", "URLs are requested more often")
 def url_life(evidence: Evidence) -> tuple[bool, str]:
     life = _query(evidence).get("X-Amz-Expires", [""])[0]
-    if not life.isdecimal():
-        raise NotSeenError("the URL has no X-Amz-Expires")
+    if not re.fullmatch(r"\d{1,18}", life):
+        raise NotSeenError("the URL has no X-Amz-Expires in seconds")
     return int(life) >= 300, f"{int(life)} s"
 
 
@@ -191,7 +191,9 @@ def two_credentials(evidence: Evidence) -> tuple[bool, str]:
 )
 def length(evidence: Evidence) -> tuple[bool, str]:
     announced = _header(evidence.file, "Content-Length")
-    return announced.isdecimal(), f"{int(announced):,} bytes" if announced.isdecimal() else "none"
+    if not re.fullmatch(r"\d{1,18}", announced):
+        return False, _shown(announced or "none")
+    return True, f"{int(announced):,} bytes"
 
 
 @assumption("The file is not compressed, or with gzip or deflate", "it cannot be saved")
@@ -274,7 +276,7 @@ def _outcome(response: Response) -> str:
 
 def _shown(text: object) -> str:
     """Text of the other side, fit for a line of the table."""
-    return " ".join(redacted(str(text)).replace("|", "/").split())[:60]
+    return quoted(" ".join(str(text).split()), 60).replace("|", "/")
 
 
 def _list(texts: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
+from airflow_provider_oleria.net.redaction import remember_token
 from airflow_provider_oleria.net.route import find_route
 from airflow_provider_oleria.net.session import SafeSession
 
@@ -61,7 +62,9 @@ class Calls:
         settings = self._settings
         form = {"grant_type": "client_credentials", "scope": settings.scope, "audience": settings.audience}
         form |= {"client_id": settings.client_id, "client_secret": settings.client_secret}
-        return self._send("POST", settings.auth_url, data=form | changes)  # requests leaves out None
+        response = self._send("POST", settings.auth_url, data=form | changes)  # requests leaves out None
+        remember_token(str((response.json or {}).get("access_token", "")))
+        return response
 
     def file(self, url: str, **headers: str) -> Response:
         """Send a GET to the store, and read no more than the beginning of the body.

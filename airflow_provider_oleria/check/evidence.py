@@ -10,15 +10,15 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from airflow_provider_oleria.api.polling import PollSchedule
-from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body
+from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body, read_download
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaDownloadFailedError,
-    OleriaProtocolError,
     OleriaTimeoutError,
     OleriaTransferError,
 )
+from airflow_provider_oleria.net.redaction import remember_url
 from airflow_provider_oleria.transfer.presigned import Link
 
 SCHEDULE: Final = PollSchedule(0.5, 10)
@@ -65,9 +65,7 @@ def gather(
     unknown = calls.once(_path_of(str(uuid.uuid4())))
     created = calls.api("POST", DOWNLOADS, build_download_body(data_context, filter_by))
     started = time.monotonic()
-    download_id = content(created).get("id")
-    if not isinstance(download_id, str) or not download_id:
-        raise OleriaProtocolError(f"the response to POST {DOWNLOADS} ({created.status}) has no id")
+    download_id = read_download(created).download_id
     polls = _poll(calls, download_id, timeout)
     seconds = time.monotonic() - started
     again = calls.once(_path_of(download_id))
@@ -83,7 +81,8 @@ def _poll(calls: Calls, download_id: str, timeout: float) -> Sequence[Response]:
     while True:
         polls.append(calls.api("GET", _path_of(download_id)))
         download = content(polls[-1])
-        if download.get("url"):
+        if url := download.get("url"):
+            remember_url(str(url))
             return polls
         if download.get("status") == DownloadStatus.FAILED:
             raise OleriaDownloadFailedError(f"download {download_id} failed at Oleria")

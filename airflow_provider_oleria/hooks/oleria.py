@@ -29,7 +29,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaDownloadNotReadyError,
     OleriaError,
 )
-from airflow_provider_oleria.net.redaction import clear_frames
+from airflow_provider_oleria.net.redaction import clear_frames, remember_login
 from airflow_provider_oleria.observability import lineage, metrics
 from airflow_provider_oleria.observability.location import Location
 
@@ -416,7 +416,8 @@ def _async_client() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
 
 @clear_frames
 def _with_masked_secret(settings: Settings) -> Settings:
-    """Have Airflow mask the client secret in logs, also form-encoded, as it is sent."""
+    """Keep the client secret out of all texts; Airflow masks it in logs, also form-encoded, as it is sent."""
+    remember_login(settings.client_id, settings.client_secret)
     mask_secret(settings.client_secret)
     mask_secret(quote_plus(settings.client_secret))
     return settings

@@ -13,12 +13,13 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 
 from airflow_provider_oleria.connection.settings import Settings, is_hostname, is_loopback
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
+from airflow_provider_oleria.net.redaction import quoted, remember_login
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def find_route(url: str, settings: Settings, *, in_triggerer: bool = False) -> R
     :raises OleriaConfigurationError: the URL or the proxy's URL is malformed, or a SOCKS proxy cannot be used.
     """
     try:
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = quoted(urlsplit(url).netloc.rpartition("@")[2])
     except ValueError:
         host = ""
     if not host:
@@ -135,6 +136,8 @@ def _find_proxy(url: str) -> Proxy | None:
         raise OleriaConfigurationError(
             f"the proxy from {source} is not a URL such as http://proxy.example:3128. Correct {source}"
         )
+    parts = urlsplit(proxy.url)
+    remember_login(unquote(parts.username or ""), unquote(parts.password or ""))
     return proxy
 
 

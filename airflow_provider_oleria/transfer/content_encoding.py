@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from airflow_provider_oleria.exceptions import OleriaTransferError
+from airflow_provider_oleria.net.redaction import quoted
 
 _NONE: Final = ("", "identity", "aws-chunked")
 
@@ -42,7 +43,7 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         yield from chunks
         return
     if encoding not in UNDERSTOOD:
-        raise OleriaTransferError(f"the file has the unknown Content-Encoding {encoding!r}")
+        raise OleriaTransferError(f"the file has the unknown Content-Encoding '{quoted(encoding, 100)}'")
     decoder: _Decoder | None = None
     for received in chunks:
         chunk = received

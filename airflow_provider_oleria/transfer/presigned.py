@@ -90,7 +90,7 @@ def refusal(response: requests.Response) -> OleriaTransferError:
 
 def error_code(body: bytes) -> str:
     """Extract S3's error code from a body in XML. The rest of the body repeats the request, and is not used."""
-    return next(iter(re.findall(r"<Code>(\w+)</Code>", body.decode("utf-8", "replace"))), "")
+    return next(iter(re.findall(r"<Code>([A-Za-z]{1,100})</Code>", body.decode("utf-8", "replace"))), "")
 
 
 def is_expired(status: int, body: bytes) -> bool:

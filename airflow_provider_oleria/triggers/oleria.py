@@ -12,7 +12,7 @@ from airflow_provider_oleria import exceptions
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.net.redaction import redacted
+from airflow_provider_oleria.net.redaction import quoted
 from airflow_provider_oleria.tasks.deferral import stopped_message
 
 _ERRORS: Final = {
@@ -21,9 +21,6 @@ _ERRORS: Final = {
     if isinstance(kind, type) and issubclass(kind, OleriaError)
 }
 """The errors that an event may name."""
-
-_MAX_MESSAGE: Final = 1000
-"""Characters of an unexpected error's text that go into the event."""
 
 
 class OleriaDownloadTrigger(BaseTrigger):
@@ -86,8 +83,9 @@ class OleriaDownloadTrigger(BaseTrigger):
             event |= {"status": "error", "error": type(problem).__name__, "message": str(problem)}
         except Exception as problem:
             # An exception would fail the task without a word about its download.
-            text = redacted(f"{type(problem).__name__}: {problem}")[:_MAX_MESSAGE]
-            self.log.error("%s", redacted(traceback.format_exc()))  # noqa: TRY400  # only redacted
+            text = quoted(f"{type(problem).__name__}: {problem}")
+            frames = "".join(traceback.format_tb(problem.__traceback__))
+            self.log.error("%s\n%s", text, frames)  # noqa: TRY400  # the exception's own text may hold credentials
             event |= {
                 "status": "error",
                 "error": OleriaTransientError.__name__,
@@ -117,5 +115,5 @@ def completed_download(event: object) -> str:
             raise _ERRORS.get(name, OleriaProtocolError)(message)
         case _:
             raise OleriaProtocolError(
-                f"the task was resumed by an event that does not report a completed download: {event!r}"
+                f"the task was resumed by an event that does not report a completed download: {quoted(repr(event))}"
             )

@@ -386,7 +386,7 @@ def test_a_post_is_not(failure: Response, kind: type[OleriaError]) -> None:
     [
         ({"status": "queued"}, "queued"),
         ({"status": "COMPLETED"}, "COMPLETED"),
-        ({"status": "a\nb\x1b[31m"}, "a?b?[31m"),
+        ({"status": "a\nb\x1b[31m"}, r"a\nb\x1b[31m"),
         ({}, DownloadStatus.ACCEPTED),
         ({"status": None}, DownloadStatus.ACCEPTED),
         ({"status": 7}, DownloadStatus.ACCEPTED),

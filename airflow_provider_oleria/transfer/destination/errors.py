@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
-from airflow_provider_oleria.net.redaction import redacted
+from airflow_provider_oleria.net.redaction import quoted
 
 if TYPE_CHECKING:
     from airflow_provider_oleria.compat import ObjectStoragePath
@@ -52,7 +52,7 @@ def store_error(path: ObjectStoragePath, error: Exception) -> OleriaInputError |
     """The error that names the destination, the cause and the Connection to look at."""
     cause = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
     cause = cause.rstrip(": .") or type(error).__name__
-    text = f"destination {str(path)!r} cannot be written: {redacted(cause)}"
+    text = f"destination {str(path)!r} cannot be written: {quoted(cause)}"
     if conn_id := urlsplit(str(path)).netloc.rpartition("@")[0]:
         text += f". Check the Airflow Connection {conn_id!r} and its rights"
     return (OleriaInputError if _is_fatal(error) else OleriaDestinationError)(text)
