@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaCheckError
-from airflow_provider_oleria.transfer.csv_records import Header, shown
+from airflow_provider_oleria.transfer.csv_records import Header, shown_header
 
 
 class Checks:
@@ -49,11 +49,10 @@ class Checks:
 
     def _check_columns(self) -> None:
         required, exact = self._options.required_columns or (), self._options.exact_columns
-        found = shown(self.columns) or "no columns"
         if not set(required) <= set(self.columns):
-            raise _failed("required_columns", ", ".join(required), found)
+            raise _failed("required_columns", ", ".join(required), shown_header(self.columns, required))
         if exact is not None and tuple(exact) != self.columns:
-            raise _failed("exact_columns", ", ".join(exact), found)
+            raise _failed("exact_columns", ", ".join(exact), shown_header(self.columns, exact))
 
 
 def _failed(check: str, expected: str, found: str) -> OleriaCheckError:

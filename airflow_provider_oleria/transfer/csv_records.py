@@ -10,8 +10,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
+
+from airflow_provider_oleria.net.redaction import quoted
 
 _QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*+(?:",?"[^"]*+)*+"?')
 """Quoted fields, from an opening quote to the closing one or to the end of the data.
@@ -138,8 +140,10 @@ class Header:
             return "it has no end within 1 MiB" if self._has_no_end else "the CSV is empty"
         if b"\0" in self.record:
             return "it has NUL characters, as UTF-16 text does"
-        names = sorted(name for name, columns in Counter(self.columns).items() if columns > 1)
-        return f"several columns have the same name: {shown(names)}" if names else None
+        counts = Counter(self.columns)
+        same = [str(number) for number, name in enumerate(self.columns, 1) if counts[name] > 1]
+        # Not their name: in a file without a header it would be data.
+        return f"several columns have the same name: numbers {shown(same)}" if same else None
 
     def _without_empty_lines(self) -> bytes:
         return self._received.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
@@ -216,9 +220,18 @@ class RecordCounter:
 
 
 def shown(names: Iterable[str]) -> str:
-    """Names of columns for a message: shortened, control characters escaped."""
-    text = ", ".join(names)
-    text = text if len(text) <= _MAX_NAMES_SHOWN else f"{text[:_MAX_NAMES_SHOWN]}…"
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
+    """Names of columns for a message."""
+    return quoted(", ".join(names), _MAX_NAMES_SHOWN)
+
+
+def shown_header(columns: Sequence[str], expected: Collection[str]) -> str:
+    """The names in a header for a message; only their number if none of them is known.
+
+    Such a first row may be data, or the beginning of a page that is no CSV.
+
+    :param columns: the names.
+    :param expected: the names that the caller knows.
+    """
+    if set(expected).isdisjoint(columns):
+        return f"{len(columns):,} columns, none with a name that was expected"
+    return shown(columns)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pa_parquet
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.transfer.csv_records import Header, Quotes, last_record_end, shown
+from airflow_provider_oleria.transfer.csv_records import Header, Quotes, last_record_end, shown, shown_header
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class ParquetWriter:
             log.warning(
                 "%s values did not fit the type of their column and were written as null: %s.",
                 f"{self.type_errors:,}",
-                ", ".join(f"{shown([column])} {count:,}" for column, count in self._misfits.items()),
+                shown(f"{column} {count:,}" for column, count in self._misfits.items()),
             )
 
     def abort(self) -> None:
@@ -144,7 +144,7 @@ class ParquetWriter:
         if unknown := self._types.keys() - set(names):
             raise OleriaFormatError(
                 f"column_types names columns that the CSV does not have: {shown(sorted(unknown))}. "
-                f"Its header is {shown(names)}"
+                f"Its header is {shown_header(names, self._types)}"
             )
         self._schema = pa.schema([(name, self._types.get(name, pa.string())) for name in names])
         self._parquet = pa_parquet.ParquetWriter(
@@ -156,9 +156,11 @@ class ParquetWriter:
             return
         schema: Any = self._schema
         kinds = {name: _parsed_kind(self._types[name]) for name in self._types}
-        try:
+        table: pa.Table | None = None
+        with suppress(pa.ArrowInvalid):
             table = self._read(records, kinds, threads=_THREADS).cast(schema)
-        except pa.ArrowInvalid:
+        if table is None:
+            # Outside an except block: Arrow's error quotes the row, and must not be chained to one of ours.
             table = self._convert_carefully(records, kinds)
         self.row_count += len(table)
         self._tables.append(table)
@@ -166,14 +168,18 @@ class ParquetWriter:
 
     def _convert_carefully(self, records: bytes, kinds: Mapping[str, pa.DataType]) -> pa.Table:
         """Convert records that Arrow has refused: column by column, to find each value that does not fit."""
+        problem = ""
         try:
             table = self._read(records, {}, threads=False)
         except pa.ArrowInvalid as error:
-            self._refuse_unreadable(str(error))
-        for name, kind in kinds.items():
-            column = self._typed(name, table[name].combine_chunks(), kind)
-            table = table.set_column(table.column_names.index(name), name, column)
-        return table.cast(self._schema)
+            problem = str(error)
+        if problem:
+            self._refuse_unreadable(problem)
+        columns = [
+            self._typed(name, column.combine_chunks(), kinds[name]) if name in kinds else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        ]
+        return pa.table(columns, table.column_names).cast(self._schema)
 
     def _read(self, records: bytes, kinds: Mapping[str, pa.DataType], *, threads: bool) -> pa.Table:
         names = self._header.columns
@@ -203,9 +209,8 @@ class ParquetWriter:
         if misfits:
             wrong = pc.is_in(encoded.indices, pa.array(misfits, encoded.indices.type))
             if self._options.on_type_error == "fail":
-                self._refuse(
-                    pc.index(wrong, True).as_py(), f"the value does not fit type {self._types[name]}", name
-                )
+                row = pc.index(wrong, True).as_py()
+                self._refuse(row, f"the value does not fit type {self._types[name]}", repr(shown([name])))
             self._misfits[name] += pc.sum(wrong).as_py()
         return values.take(encoded.indices)
 
@@ -253,12 +258,13 @@ class ParquetWriter:
         row, column = re.search(r"Row #(\d+)", error), re.search(r"CSV column #(\d+)", error)
         width = re.search(r"Expected \d+ columns, got \d+", error)
         problem = width[0].replace("Expected", "expected") if width else "it is not UTF-8"
-        name = self._header.columns[int(column[1])] if column else None
-        self._refuse(int(row[1]) - 1 if row else 0, problem, name)
+        # Not its name: in a file without a header that would be data.
+        number = str(int(column[1]) + 1) if column else None
+        self._refuse(int(row[1]) - 1 if row else 0, problem, number)
 
     def _refuse(self, index: int, problem: str, column: str | None = None) -> NoReturn:
-        place = f"row {self.row_count + index + 1:,}" + (f", column {shown([column])!r}" if column else "")
-        raise OleriaFormatError(f"the CSV cannot be written as Parquet: {place}: {problem}") from None
+        place = f"row {self.row_count + index + 1:,}" + (f", column {column}" if column else "")
+        raise OleriaFormatError(f"the CSV cannot be written as Parquet: {place}: {problem}")
 
 
 class _Pieces:

@@ -21,7 +21,7 @@ def as_is(_: int, answer: Answer) -> Answer:
         ("id,name\n1,a\n".encode("utf-16"), 2, "the header: it is not UTF-8"),
         ("id,name\n1,a\n".encode("utf-16-be"), 1, "the header: it has NUL characters"),
         (b'id,name\n1,a\n2,"b\n3,c\n', 2, "row 2: a quoted field has no end"),
-        (b"id,id\n1,2\n", 1, "the header: several columns have the same name: id"),
+        (b"id,id\n1,2\n", 1, "the header: several columns have the same name: numbers 1, 2"),
         (b"id,name\r1,a\r2,b\r", 2, None),
         (b'id,screen\n1,27" wide\n2,x\n', 2, None),
     ],

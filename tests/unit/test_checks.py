@@ -64,7 +64,24 @@ def test_a_stray_quote_hides_no_rows() -> None:
 
 def test_control_characters_of_the_header_are_escaped() -> None:
     with pytest.raises(OleriaCheckError, match=r"found a\\x1b\[2J\\n, b\. The previous file was kept"):
-        check(b'"a\x1b[2J\n",b\n', 10, required_columns=["id"])
+        check(b'"a\x1b[2J\n",b\n', 10, required_columns=["b", "id"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"anna@example.com,AdministratorAccess\n",
+        b"<html><p>anna@example.com, AdministratorAccess</p></html>",
+        b'{"error": "anna@example.com", "role": "AdministratorAccess"}',
+    ],
+)
+@pytest.mark.parametrize("option", ["required_columns", "exact_columns"])
+def test_a_first_row_without_an_expected_name_is_not_shown(content: bytes, option: str) -> None:
+    with pytest.raises(OleriaCheckError, match="expected id, mail; found 2 columns, none with") as caught:
+        check(content, 10, **{option: ["id", "mail"]})
+
+    assert "anna" not in str(caught.value)
+    assert "Admin" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

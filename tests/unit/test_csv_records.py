@@ -181,7 +181,7 @@ def test_a_first_line_without_an_end_is_not_kept_in_memory() -> None:
         (b'a,b\n1,2\n3,"4\n5,6\n', "row 2: a quoted field has no end"),
         (b'a,"b\n5,6\n', "the header: a quoted field has no end"),
         (b"\n", "the header: the CSV is empty"),
-        (b"b,a,b\n5,6\n", "the header: several columns have the same name: b"),
+        (b"b,a,b\n5,6\n", "the header: several columns have the same name: numbers 1, 3"),
     ],
 )
 def test_what_readers_may_not_read_as_meant_is_said(content: bytes, problem: str | None, size: int) -> None:

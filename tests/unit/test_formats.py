@@ -277,21 +277,24 @@ def test_only_values_that_fit_survive(texts: list[str]) -> None:
     assert rows_of(table) == [[str(row), fitting.get(text)] for row, text in enumerate(texts)]
 
 
+ROW_TEXT = "anna@example.com"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", "the header: the CSV is empty"),
         (BOM, "the header: the CSV is empty"),
         ("\r\n\n", "the header: the CSV is empty"),
-        ("a,b,a\n1,2,3\n", "the header: .*same name: a$"),
+        ("a,b,a\n1,2,3\n", "the header: .*same name: numbers 1, 3$"),
         ("a,b\n1,2\n3\n", "row 2: expected 2 columns, got 1$"),
         ("a,b\n" + "1,2\n" * 30 + "1,2,3\n", "row 31: expected 2 columns, got 3$"),
         ("a,b\n" + "1,2\n\n" * 30 + "1,2,3\n", "row 31: expected 2 columns, got 3$"),
         ('a,b\n1,2\n3,"2\n3,4\n', "row 2: a quoted field has no end"),
         ("a,b\n" + "1,2\n" * 30 + '3,"2\n3,4\n', "row 31: a quoted field has no end"),
         ('a,"b\n', "the header: it has no end"),
-        (b"a,b\n1,\xff\n", "row 1, column 'b': it is not UTF-8$"),
-        (b"a,b\n" + b"1,2\n" * 30 + b"\xfe,3\n", "row 31, column 'a': it is not UTF-8$"),
+        (b"a,b\n1,\xff\n", "row 1, column 2: it is not UTF-8$"),
+        (b"a,b\n" + b"1,2\n" * 30 + b"\xfe,3\n", "row 31, column 1: it is not UTF-8$"),
         (b"a,\xff\n1,2\n", "the header: it is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "the header: it is not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "the header: .* UTF-16"),
@@ -327,7 +330,7 @@ def test_a_name_longer_than_the_csv_modules_limit() -> None:
 def test_a_header_of_many_columns() -> None:
     names = [f"column {number}" for number in range(20_000)]
 
-    with pytest.raises(OleriaFormatError, match="same name: column 7$"):
+    with pytest.raises(OleriaFormatError, match="same name: numbers 8, 20001$"):
         table_of(",".join([*names, "column 7"]), 50_000)
 
 
@@ -367,7 +370,48 @@ def test_a_header_alone_gives_the_schema_and_no_rows() -> None:
 
 def test_a_column_type_for_a_column_that_is_not_there() -> None:
     with pytest.raises(OleriaFormatError, match=r"does not have: c\. Its header is a, b"):
-        table_of("a,b\n1,2\n", column_types={"c": "int64"})
+        table_of("a,b\n1,2\n", column_types={"a": "int64", "c": "int64"})
+
+
+@pytest.mark.parametrize(
+    ("content", "types"),
+    [
+        (f"1,{ROW_TEXT}\n2,x\n", {"id": "int64"}),
+        (f"{ROW_TEXT},{ROW_TEXT}\n", {}),
+        (f"id,name\n{ROW_TEXT},x\n", {"id": "int64"}),
+        (f"id,name\n1,x,{ROW_TEXT}\n", {}),
+        (f"id,name\n1,x,{ROW_TEXT}\n", {"id": "int64"}),
+        (f"{ROW_TEXT},name\n1,x\n".encode() + b"\xff,x\n", {}),
+        (f'id,name\n1,"{ROW_TEXT}', {}),
+    ],
+)
+def test_an_error_shows_no_value_of_the_file(content: str | bytes, types: dict[str, str]) -> None:
+    with pytest.raises(OleriaFormatError) as caught:
+        table_of(content, column_types=types)
+
+    problem: BaseException | None = caught.value
+    while problem is not None:
+        assert ROW_TEXT not in repr(problem)
+        problem = problem.__cause__ or problem.__context__
+
+
+def test_a_conversion_looks_at_each_column_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    typed = parquet.ParquetWriter._typed
+    monkeypatch.setattr(
+        parquet.ParquetWriter,
+        "_typed",
+        lambda self, name, *rest: looked_at.append(name) or typed(self, name, *rest),
+    )
+    names = [f"column{number}" for number in range(2000)]
+    types = dict.fromkeys(names[:100], "int64")
+
+    table = table_of(
+        f"{','.join(names)}\n{','.join(['x'] * 2000)}\n", column_types=types, on_type_error="null"
+    )
+
+    assert looked_at == list(types)
+    assert table.column_names == names
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "brotli", "lz4", "none"])
