@@ -83,7 +83,7 @@ def test_this_version_of_airflow_has_every_name(name: str) -> None:
         ("abfs://lake/users.csv", "airflow-provider-oleria[azure]"),
         (
             "sftp://host/users.csv",
-            "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7 or newer",
+            "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer",
         ),
         ("hdfs://host/users.csv", "the Airflow provider or fsspec package of that store"),
     ],

@@ -51,8 +51,8 @@ def _package_for(scheme: str) -> str:
         "airflow-provider-oleria[s3]": ("s3", "s3a"),
         "airflow-provider-oleria[gcs]": ("gs", "gcs"),
         "airflow-provider-oleria[azure]": ("abfs", "abfss", "adl"),
-        # Older versions, which Airflow 2.11.0, 3.0.6 and 3.1.6 pin, have no filesystem.
-        "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7 or newer": ("sftp", "ssh"),
+        # Older versions have no filesystem, or one that Airflow 2.11 cannot import.
+        "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer": ("sftp", "ssh"),
     }
     for package, schemes in packages.items():
         if scheme in schemes:
