@@ -48,6 +48,11 @@ def main() -> int:
         problems += [
             f"README.md: {link} is dead on PyPI" for link in links if not link.startswith(("https:", "#"))
         ]
+    else:
+        print(
+            "REPOSITORY_URL is not set: the links of README.md are relative, and dead on PyPI.",
+            file=sys.stderr,
+        )
     print(*problems, sep="\n", file=sys.stderr)
     return 1 if problems else 0
 
