@@ -106,7 +106,7 @@ class Response:
     """A response of the API."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # may repeat a credential
     body: bytes = field(repr=False)  # may contain a presigned URL
 
     @property

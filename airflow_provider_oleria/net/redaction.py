@@ -57,7 +57,7 @@ _ESCAPES: Final = tuple(
 )
 """An escape of percent-encoding, of HTML, of JSON or Python's ``repr``."""
 
-_MAX_ENCODINGS: Final = 2
+_MAX_ENCODINGS: Final = 3
 """Encodings, one inside the other, that are searched."""
 
 
@@ -161,11 +161,21 @@ def excerpt(body: bytes) -> str:
 
 def _credentials_in(text: str) -> list[tuple[int, int]]:
     """Where credentials begin and end in a text."""
-    return [
-        (reading.starts[first], reading.ends[last - 1])
-        for reading in _readings(_Reading(text, range(len(text)), range(1, len(text) + 1)), _MAX_ENCODINGS)
-        for first, last in _matches(reading.text)
-    ]
+    found: list[tuple[int, int]] = []
+    readings = {text: _Reading(text, range(len(text)), range(1, len(text) + 1))}
+    for _ in range(_MAX_ENCODINGS + 1):
+        for reading in readings.values():
+            found += [
+                (reading.starts[first], reading.ends[last - 1]) for first, last in _matches(reading.text)
+            ]
+        decoded = (
+            _decoded(reading, escape)
+            for reading in readings.values()
+            for escape in _ESCAPES
+            if escape.search(reading.text)
+        )
+        readings = {reading.text: reading for reading in decoded}  # the order of decoding rarely matters
+    return found
 
 
 def _matches(text: str) -> Iterator[tuple[int, int]]:
@@ -184,15 +194,6 @@ class _Reading(NamedTuple):
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
-
-
-def _readings(reading: _Reading, encodings: int) -> Iterator[_Reading]:
-    """The text as it is, and with each kind of escapes decoded, ``encodings`` times."""
-    yield reading
-    if encodings:
-        for escape in _ESCAPES:
-            if escape.search(reading.text):
-                yield from _readings(_decoded(reading, escape), encodings - 1)
 
 
 def _decoded(reading: _Reading, escape: re.Pattern[str]) -> _Reading:

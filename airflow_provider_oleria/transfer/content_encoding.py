@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from airflow_provider_oleria.exceptions import OleriaTransferError
-from airflow_provider_oleria.net.redaction import quoted
 
 _NONE: Final = ("", "identity", "aws-chunked")
 
 UNDERSTOOD: Final = (*_NONE, "gzip", "x-gzip", "deflate")
 """Values of the header, in lower case, that :func:`decoded` accepts."""
+
+_MAX_NAME: Final = 12
+"""Characters of the longest unknown encoding that is named; those registered at IANA are shorter."""
 
 _MAX_DECODED: Final = 1024 * 1024
 """Bytes to decode at a time: one megabyte of gzip may hold a gigabyte."""
@@ -43,7 +45,9 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         yield from chunks
         return
     if encoding not in UNDERSTOOD:
-        raise OleriaTransferError(f"the file has the unknown Content-Encoding '{quoted(encoding, 100)}'")
+        # In lower case, a credential in it would not be recognised.
+        name = repr(encoding) if encoding.isalnum() and len(encoding) <= _MAX_NAME else "value"
+        raise OleriaTransferError(f"the file has the unknown Content-Encoding {name}")
     decoder: _Decoder | None = None
     for received in chunks:
         chunk = received
