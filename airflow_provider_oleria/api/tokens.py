@@ -84,10 +84,11 @@ class TokenCache:
         if token := self._usable(settings):
             return token
         mint, is_mine = self._join(settings)
+        timeout = _longest_wait(settings, deadline)
         if is_mine:
-            self._run(mint, settings, on_mint)
+            self._run(mint, settings, on_mint, timeout)
         try:
-            return mint.result(_longest_wait(settings, deadline))
+            return mint.result(timeout)
         except OleriaError as problem:
             raise copy(problem) from None  # each caller raises an error, and a traceback, of its own
         except TimeoutError:
@@ -101,13 +102,17 @@ class TokenCache:
         if token := self._usable(settings):
             return token
         mint, is_mine = self._join(settings)
+        timeout = _longest_wait(settings, deadline)
         if is_mine:
             run = contextvars.copy_context().run
             threading.Thread(
-                target=run, args=(self._run, mint, settings, on_mint), name="oleria-token", daemon=True
+                target=run,
+                args=(self._run, mint, settings, on_mint, timeout),
+                name="oleria-token",
+                daemon=True,
             ).start()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(mint), _longest_wait(settings, deadline))
+            return await asyncio.wait_for(asyncio.wrap_future(mint), timeout)
         except OleriaError as problem:
             raise copy(problem) from None  # as above
         except TimeoutError:
@@ -141,13 +146,13 @@ class TokenCache:
         running = self._mints.setdefault(settings.token_key, new)
         return running, running is new
 
-    def _run(self, future: Future[Token], settings: Settings, on_mint: OnMint) -> None:
+    def _run(self, future: Future[Token], settings: Settings, on_mint: OnMint, timeout: float) -> None:
         key = settings.token_key
         try:
             # Another caller may have got one between the look at the cache and the start of this request.
             token = self._usable(settings)
             if token is None:
-                token = self._tokens[key] = _mint_and_report(settings, on_mint)
+                token = self._tokens[key] = _mint_and_report(settings, on_mint, timeout)
         except BaseException as problem:
             if isinstance(problem, OleriaOutageError):
                 # No caller sends another request at once, however many there are.
@@ -165,8 +170,8 @@ TOKENS: Final = TokenCache()
 os.register_at_fork(after_in_child=TOKENS.forget_running)
 
 
-def _mint_and_report(settings: Settings, on_mint: OnMint) -> Token:
-    token = mint(settings)
+def _mint_and_report(settings: Settings, on_mint: OnMint, timeout: float) -> Token:
+    token = mint(settings, timeout)
     on_mint(token.value)
     return token
 
@@ -195,17 +200,18 @@ def usable_until(requested_at: float, expires_in: float) -> float:
 
 
 @clear_frames
-def mint(settings: Settings) -> Token:
+def mint(settings: Settings, timeout: float | None = None) -> Token:
     """Request a token once.
 
     :param settings: whose credentials.
+    :param timeout: longest time for it in all, in seconds; ``None`` for the Connection's.
     :raises OleriaAuthError: the credentials, the scope or the audience were refused.
     :raises OleriaOutageError: the token endpoint did not respond, or is temporarily unavailable.
     :raises OleriaProtocolError: the response is not a token.
     """
     requested_at = time.monotonic()
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
-    with SafeSession(settings, max_bytes=MAX_RESPONSE_BYTES) as session:
+    with SafeSession(settings, MAX_RESPONSE_BYTES, timeout) as session:
         session.register_compliance_hook("access_token_response", _checked_response(settings))
         answer = session.fetch_token(
             https_alias(settings.auth_url),

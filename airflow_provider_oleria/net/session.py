@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from requests_oauthlib import OAuth2Session
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
+from airflow_provider_oleria.net.read_limit import LimitedResponse, ReadLimit, read_limit
 from airflow_provider_oleria.net.redaction import guard_library_logs
 from airflow_provider_oleria.net.route import find_ca_bundle, find_route
 
@@ -46,6 +46,15 @@ class RouteAdapter(HTTPAdapter):
         if host["scheme"] == "https":
             tls["ssl_context"] = find_ca_bundle(self._settings).tls_context("requests")
         return host, tls
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Choose the pool of connections; its responses are read within the limits of their requests."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if pool.ConnectionCls.response_class is not LimitedResponse:
+            pool.ConnectionCls = type(
+                "Connection", (pool.ConnectionCls,), {"response_class": LimitedResponse}
+            )
+        return pool
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
         """Load no CA bundle: the TLS context has it."""
@@ -88,13 +97,17 @@ class SafeSession(OAuth2Session):
 
     :param settings: the Connection's settings.
     :param max_bytes: longest response body that is read; ``None`` for any. :meth:`request` accepts another.
+    :param total_timeout: longest time of one call, in seconds; ``None`` for the Connection's.
     """
 
-    def __init__(self, settings: Settings, max_bytes: int | None = None) -> None:
+    def __init__(
+        self, settings: Settings, max_bytes: int | None = None, total_timeout: float | None = None
+    ) -> None:
         guard_library_logs()
         super().__init__(client=BackendApplicationClient(settings.client_id, scope=settings.scope))
         self.settings = settings
         self._max_bytes = max_bytes
+        self._total_timeout = total_timeout or settings.total_timeout
         self.mount("https://", RouteAdapter(settings))
         for url in (settings.api_url, settings.auth_url):
             if (alias := https_alias(url)) != url:
@@ -104,7 +117,7 @@ class SafeSession(OAuth2Session):
     def request(  # type: ignore[override]  # see above
         self, method: str, url: str, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        """Send one request and, unless ``stream`` is true, read the whole response.
+        """Send one request and, unless ``stream`` is true, read the whole response, within the total time.
 
         :raises OleriaConfigurationError: the URL, the proxy or the CA bundle cannot be used; nothing was sent.
         :raises OleriaInputError: the body is no JSON; nothing was sent.
@@ -118,18 +131,24 @@ class SafeSession(OAuth2Session):
         max_bytes = kwargs.pop("max_bytes", self._max_bytes)
         kwargs |= {"allow_redirects": False, "stream": True}
         kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
-        give_up_at = time.monotonic() + settings.total_timeout
+        limit = ReadLimit(self._total_timeout)
         problem: OleriaError
         try:
-            response = super().request(method, self._alias(url), *args, **kwargs)
-            if not is_streamed:
-                response = with_body(response, _read(response, give_up_at, max_bytes))
+            with read_limit(limit):
+                response = super().request(method, self._alias(url), *args, **kwargs)
+            if is_streamed:
+                limit.lift()  # the caller reads the body, in its own time
+            else:
+                response = with_body(response, _read(response, max_bytes))
         except REQUESTS_ERRORS as error:
             problem = requests_failure(error, route)
         else:
             return response
         # Raised here, not above: the library's text, with the whole URL, would be chained to it.
         raise problem
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: ``requests`` would read the body of a redirect, also of one that is not followed."""
 
     def _alias(self, url: str) -> str:
         alias = https_alias(url)
@@ -164,14 +183,11 @@ def too_long(url: str, max_bytes: int) -> OleriaProtocolError:
     return OleriaProtocolError(f"{urlsplit(url).netloc} sent a response of more than {max_bytes:,} bytes")
 
 
-def _read(response: requests.Response, give_up_at: float, max_bytes: int | None) -> bytes:
-    """Read the body within a total time and length, which ``requests`` does not limit."""
+def _read(response: requests.Response, max_bytes: int | None) -> bytes:
+    """Read the body within a length, which ``requests`` does not limit."""
     body = bytearray()
     for chunk in response.iter_content(_CHUNK_SIZE):
         body += chunk
-        if time.monotonic() > give_up_at:
-            response.close()
-            raise TimeoutError
         if max_bytes is not None and len(body) > max_bytes:
             response.close()
             raise too_long(response.url, max_bytes)

@@ -24,6 +24,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.net.backoff import RetryBudget
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
+from airflow_provider_oleria.net.read_limit import LOWEST_RATE, RATE_WINDOW, ReadLimit, read_limit
 from airflow_provider_oleria.net.route import find_route
 from airflow_provider_oleria.net.session import RouteAdapter
 from airflow_provider_oleria.transfer.presigned import Link, PresignedUrl, refusal
@@ -35,6 +36,9 @@ _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _FIRST_READ: Final = 32 * 1024
 """Bytes of the first read of a response. A reset connection loses the read in progress: small first reads make progress
 on any connection."""
+
+_PROGRESS: Final = int(LOWEST_RATE * RATE_WINDOW)
+"""Bytes after which the retries of a range are counted from the beginning."""
 
 
 class StoredObject:
@@ -51,7 +55,7 @@ class StoredObject:
     def __init__(self, fresh_url: Callable[[], str], settings: Settings, connections: int) -> None:
         self._link = Link(fresh_url)
         self._settings = settings
-        self._session = _session(settings, connections)
+        self._adapter = RouteAdapter(settings, pool_maxsize=connections)
         self._open: set[requests.Response] = set()
         self._etag: str | None = None
         self.stopped = threading.Event()
@@ -80,7 +84,7 @@ class StoredObject:
         for response in tuple(self._open):
             with suppress(Exception):  # new in urllib3 2.3; before, a thread stops after its next read
                 response.raw.shutdown()
-        self._session.close()
+        self._adapter.close()
 
     def request(self, start: int, end: int | None) -> requests.Response:
         """Request the bytes from ``start`` to before ``end``, and retry if that fails.
@@ -111,7 +115,7 @@ class StoredObject:
                 response = response or self._request(at, end)
                 for chunk in _body(response, self._settings, at, end, at_most):
                     at += len(chunk)
-                    attempts.progressed()
+                    attempts.progressed(len(chunk))
                     yield chunk
             except OleriaOutageError as problem:
                 if at and self._etag is None:
@@ -139,13 +143,17 @@ class StoredObject:
             headers["If-Match"] = self._etag
         url = self._link.url()
         route = find_route(url.value, self._settings)
+        limit = ReadLimit(self._settings.total_timeout, LOWEST_RATE)
         problem: OleriaError
         try:
-            request = self._session.prepare_request(requests.Request("GET", url.value, headers=headers))
+            # No session: it adds credentials from ~/.netrc, and S3 refuses a request with two; and it reads the body of
+            # a redirect, although it does not follow it.
+            request = requests.Request("GET", url.value, headers=headers).prepare()
             request.url = url.value  # as it was signed: requests normalizes it
-            response = self._session.send(
-                request, stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, self._settings.timeout)
-            )
+            with read_limit(limit):
+                response = self._adapter.send(
+                    request, stream=True, timeout=(CONNECT_TIMEOUT, self._settings.timeout)
+                )
         except REQUESTS_ERRORS as error:
             problem = requests_failure(error, route)
         else:
@@ -155,6 +163,7 @@ class StoredObject:
             except BaseException:
                 self.close_response(response)
                 raise
+            limit.lift()  # the body has its time, as long as it arrives
             return response
         # Raised outside the except block: requests' error holds the URL and must not become the context of this one.
         raise problem
@@ -182,16 +191,20 @@ class StoredObject:
 
 
 class _Attempts:
-    """The retry budget of one range: any progress renews it."""
+    """The retry budget of one range: progress renews it."""
 
     def __init__(self, policy: RetryPolicy, stop: threading.Event) -> None:
         self._policy = policy
         self._stop = stop
-        self.progressed()
-
-    def progressed(self) -> None:
-        self._budget = RetryBudget(self._policy)
+        self._budget = RetryBudget(policy)
+        self._received = 0
         self._renewed = False
+
+    def progressed(self, received: int) -> None:
+        """Renew the budget, if more has been received since the last time than a line too slow brings."""
+        self._received += received
+        if self._received >= _PROGRESS:
+            self._budget, self._received, self._renewed = RetryBudget(self._policy), 0, False
 
     def failed(self, problem: OleriaOutageError, where: str) -> None:
         """Wait until the next attempt may start.
@@ -238,15 +251,6 @@ def _body(
         raise problem
     if missing:
         raise OleriaTransferError(f"the response ended {missing:,} bytes too early")
-
-
-def _session(settings: Settings, connections: int) -> requests.Session:
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, RouteAdapter(settings, pool_maxsize=connections))
-    # The URL is the only credential: S3 refuses a request with two, and requests would add one from ~/.netrc.
-    session.auth = lambda request: request
-    return session
 
 
 def _number(text: str | None) -> int | None:

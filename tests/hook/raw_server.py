@@ -1,4 +1,4 @@
-"""A server that sends exactly the bytes a test gives it, and closes the connection."""
+"""A server that sends exactly the bytes a test gives it, at once or slowly, and closes the connection."""
 
 from __future__ import annotations
 
@@ -6,10 +6,33 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, repeat
 
-Reply = Callable[[str], bytes | None]
-"""From ``METHOD /path`` to the bytes to send; ``None`` to hold the connection until the server is closed."""
+
+@dataclass(frozen=True)
+class Slow:
+    """A response of which a part arrives each 20 ms.
+
+    :param start: sent at once.
+    :param part: sent again and again.
+    :param times: how often; ``None`` for until the client leaves.
+    :param end: sent then.
+    """
+
+    start: bytes
+    part: bytes = b" "
+    times: int | None = None
+    end: bytes = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        parts = repeat(self.part) if self.times is None else repeat(self.part, self.times)
+        return chain([self.start], parts, [self.end])
+
+
+Reply = Callable[[str], bytes | Slow | None]
+"""From ``METHOD /path`` to what to send; ``None`` to hold the connection until the server is closed."""
 
 
 @contextmanager
@@ -28,8 +51,14 @@ def raw_server(reply: Reply) -> Iterator[str]:
             data = reply(request)
             if data is None:
                 closed.wait()
-            else:
+            elif isinstance(data, bytes):
                 self.wfile.write(data)
+            else:
+                with suppress(OSError):  # the client has left
+                    for part in data:
+                        self.wfile.write(part)
+                        if closed.wait(0.02):
+                            break
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
