@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
@@ -64,7 +64,7 @@ DEFAULT_RETRY: Final = RetryPolicy()
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked fields of a Connection.
+    """The checked fields of a Connection. They cannot be pickled or copied, because they hold the client secret.
 
     :param api_url: scheme, host and port of the API, without a trailing slash.
     :param auth_url: the tenant's token endpoint.
@@ -86,6 +86,9 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     verify: bool | str = True
     retry: RetryPolicy = DEFAULT_RETRY
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Settings hold the client secret: they are neither pickled nor copied")
 
     @property
     def total_timeout(self) -> float:
@@ -199,9 +202,7 @@ def _api_url(host: str, port: int | None, schema: str | None) -> str:
     scheme = schema if schema in ("http", "https") else "https"
     parts = _url("the host (API URL)", host if "://" in host else f"{scheme}://{host}")
     if parts.path.strip("/") or parts.query:
-        raise ValueError(
-            f"the host (API URL) must be scheme and host only, without {parts.path or '?' + parts.query!r}"
-        )
+        raise ValueError("the host (API URL) must be scheme and host only, without a path or a query")
     port = parts.port or port
     hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{hostname}" + (f":{port}" if port else "")

@@ -71,6 +71,10 @@ class OleriaHook(BaseHook):
         # Of the downloads started with this hook: the API does not report it later.
         self._data_contexts: dict[str, str] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the Connection as it was read: a copy reads it again."""
+        return {name: value for name, value in vars(self).items() if name not in ("_settings", "_client")}
+
     @staticmethod
     def get_connection_form_widgets() -> dict[str, Any]:
         """The form's fields for the extras. Airflow 3.2 and newer reads the metadata instead."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import html
 import json
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,3 +223,27 @@ def test_the_store_repeats_a_credential(
 
         assert_nothing_shown("\n".join([*shown, caplog.text]))
         caplog.clear()
+
+
+def test_a_hook_that_was_used_is_copied_without_secrets(server: Server) -> None:
+    hook = OleriaHook()
+    hook.get_download("id-1")
+
+    assert MARK.encode() not in pickle.dumps(hook)
+    for other in (copy.copy(hook), copy.deepcopy(hook), pickle.loads(pickle.dumps(hook))):  # noqa: S301  # our own
+        assert MARK not in repr(vars(other))
+        assert other.get_download("id-1").url == URL
+
+
+def test_how_a_tenant_is_reached_is_shown_without_the_proxys_password(server: Server) -> None:
+    from airflow_provider_oleria.api.loop_state import Access
+    from airflow_provider_oleria.net.route import find_route
+
+    settings = OleriaHook()._settings
+    route = find_route("https://store.example", settings)
+    assert route.proxy is not None
+    access = Access(settings, route, {"proxy": route.proxy.url})
+
+    for shown in (repr(access), repr(route), str(route.proxy), repr([settings])):
+        assert MARK not in shown
+        assert quote(PROXY_PASSWORD) not in shown

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -120,6 +123,19 @@ def test_a_malformed_field_is_named(fields: dict, extra: dict, message: str) -> 
 
 def test_the_secret_is_not_shown() -> None:
     assert "the-secret" not in repr(read())
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_settings_are_neither_pickled_nor_copied(take: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError, match="hold the client secret"):
+        take(read())
+
+
+def test_a_path_or_query_of_the_host_is_not_shown() -> None:
+    with pytest.raises(OleriaConfigurationError) as caught:
+        read(host="https://api.example/pl4nted?key=pl4nted")
+
+    assert "pl4nted" not in str(caught.value)
 
 
 def test_a_client_id_or_secret_given_twice_is_pointed_out_without_showing_it(
