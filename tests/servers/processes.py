@@ -36,6 +36,13 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Whether a program listens on a port of this machine."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 def program(name: str, package: str) -> str:
     """A program of a Debian package, which is installed if it is missing."""
     found = _find(name)

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_oleria.exceptions import OleriaError, OleriaInputError
-from airflow_provider_oleria.transfer.destination import by_rename, gcs, local, s3
+from airflow_provider_oleria.transfer.destination import azure, by_rename, gcs, local, s3
 from airflow_provider_oleria.transfer.destination.errors import store_error
 
 if TYPE_CHECKING:
     from airflow_provider_oleria.compat import ObjectStoragePath
+
+
+_UNUSABLE: Final = {
+    "s3n": "use s3://",
+    "adl": "use abfs://",
+    **dict.fromkeys(
+        ("msgraph", "sharepoint", "onedrive"), "save to another store, and copy the file from there in a task"
+    ),
+}
+"""URL schemes that Airflow's providers register, but whose filesystems cannot read them (fsspec 2026.9)."""
+
+_AZURE_HOSTS: Final = (".dfs.core.windows.net", ".blob.core.windows.net")
 
 
 class NewFile(Protocol):
@@ -50,7 +62,7 @@ def _package_for(scheme: str) -> str:
     packages = {
         "airflow-provider-oleria[s3]": ("s3", "s3a"),
         "airflow-provider-oleria[gcs]": ("gs", "gcs"),
-        "airflow-provider-oleria[azure]": ("abfs", "abfss", "adl"),
+        "airflow-provider-oleria[azure]": ("abfs", "abfss"),
         # Older versions have no filesystem, or one that Airflow 2.11 cannot import.
         "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer": ("sftp", "ssh"),
     }
@@ -68,6 +80,8 @@ def _store(protocol: str) -> Store:
             return s3
         case "gs" | "gcs":
             return gcs
+        case "abfs" | "abfss":
+            return azure
         case _:
             return by_rename
 
@@ -79,7 +93,7 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     :raises OleriaInputError: if it is not the path of a file, its Connection does not exist, or the filesystem of its
         store is not installed.
     """
-    from airflow_provider_oleria.compat import AirflowNotFoundException, BaseHook, ObjectStoragePath
+    from airflow_provider_oleria.compat import AirflowNotFoundException, BaseHook, ObjectStoragePath, has_fs
 
     # As text: ObjectStoragePath(path) is a TypeError on Airflow 3.3.2 where the path has no scheme.
     text = str(destination)
@@ -89,6 +103,15 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     conn_id, _, host = url.netloc.rpartition("@")
     if url.scheme in ("", "file", "local") and (host or not url.path.startswith("/")):
         raise OleriaInputError(f"destination must be an absolute path or a URL, not {text!r}")
+    if url.scheme in _UNUSABLE:
+        raise OleriaInputError(
+            f"destination {text!r}: {url.scheme}:// cannot be written; {_UNUSABLE[url.scheme]}"
+        )
+    if host.endswith(_AZURE_HOSTS):
+        raise OleriaInputError(
+            f"destination {text!r} is Azure's notation; Airflow's is "
+            f"'{url.scheme}://<connection id>@{conn_id or '<container>'}{url.path}', with the account in the Connection"
+        )
     try:
         if conn_id:
             # The Amazon provider only warns about an unknown id and uses the environment's credentials.
@@ -99,10 +122,12 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
         raise OleriaInputError(
             f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
         ) from error
-    except (ValueError, ImportError) as error:
-        raise OleriaInputError(
-            f"destination {text!r} cannot be opened: {error}. Install {_package_for(url.scheme)}"
-        ) from error
+    except Exception as error:
+        if isinstance(error, ImportError) or not has_fs(url.scheme):
+            raise OleriaInputError(
+                f"destination {text!r} cannot be opened: {error}. Install {_package_for(url.scheme)}"
+            ) from error
+        raise store_error(text, error, "opened") from error
     return path
 
 

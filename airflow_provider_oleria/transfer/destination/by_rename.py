@@ -98,7 +98,7 @@ class MovedFile:
 
 
 def _move(fs: Any, source: str, target: str) -> None:
-    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no annotations
+    from fsspec import AbstractFileSystem
 
     if getattr(fs.mv, "__func__", None) is AbstractFileSystem.mv:
         # fsspec's own mv copies and removes as well, but takes [, * and ? in the names for wildcards.

@@ -45,14 +45,38 @@ _FATAL_CLASSES: Final = (
     TypeError,
 )
 
+# Of clients, which are imported only where they are used: azure.core, google.auth, asyncssh.
+_FATAL_NAMES: Final = {
+    "ClientAuthenticationError",
+    "DefaultCredentialsError",
+    "MalformedError",
+    "PermissionDenied",
+    "HostKeyNotVerifiable",
+    "KeyImportError",
+    "KeyExchangeFailed",
+    "SFTPPermissionDenied",
+    "SFTPNoSuchFile",
+    "SFTPNoSuchPath",
+    "SFTPNotADirectory",
+    "SFTPFileIsADirectory",
+    "SFTPWriteProtect",
+    "SFTPOpUnsupported",
+    "SFTPInvalidFilename",
+}
+
 _TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}
 
 
-def store_error(path: ObjectStoragePath, error: Exception) -> OleriaInputError | OleriaDestinationError:
+def store_error(
+    path: ObjectStoragePath | str, error: Exception, verb: str = "written"
+) -> OleriaInputError | OleriaDestinationError:
     """The error that names the destination, the cause and the Connection to look at."""
     cause = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
-    cause = cause.rstrip(": .") or type(error).__name__
-    text = f"destination {str(path)!r} cannot be written: {quoted(cause)}"
+    # Azure appends the id and the XML of the response, and has a code beside the text.
+    cause = cause.partition("\nRequestId:")[0].rstrip(": .") or type(error).__name__
+    if isinstance(code := getattr(error, "error_code", None), str):
+        cause += f" ({getattr(code, 'value', code)})"
+    text = f"destination {str(path)!r} cannot be {verb}: {quoted(cause)}"
     if conn_id := urlsplit(str(path)).netloc.rpartition("@")[0]:
         text += f". Check the Airflow Connection {conn_id!r} and its rights"
     return (OleriaInputError if _is_fatal(error) else OleriaDestinationError)(text)
@@ -65,4 +89,5 @@ def _is_fatal(error: Exception) -> bool:
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(status, int):
         return 400 <= status < 500 and status not in _TRANSIENT_STATUS
-    return isinstance(error, _FATAL_CLASSES)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, _FATAL_CLASSES) or not names.isdisjoint(_FATAL_NAMES)

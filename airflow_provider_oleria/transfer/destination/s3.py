@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_oleria.transfer.destination.in_parts import UploadInParts
 
 if TYPE_CHECKING:
     from airflow_provider_oleria.compat import ObjectStoragePath
 
 log = logging.getLogger(__name__)
-
-_PART_SIZE: Final = 5 * 1024 * 1024
-"""Bytes of a part, the smallest S3 accepts: ``max_concurrency`` of them are held in memory."""
-
-_MAX_PARTS: Final = 9_000
-"""Parts of one upload; S3 accepts 10,000. Parts of larger files are larger."""
 
 # s3fs raises these as FileNotFoundError, PermissionError or EINVAL. The next try starts another upload.
 _TRANSIENT_CODES: Final = ("BadDigest", "ExpiredToken", "IncompleteBody", "NoSuchUpload")
@@ -53,76 +48,43 @@ def check(path: ObjectStoragePath) -> None:
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> S3Upload:
     """A new object."""
-    return S3Upload(path, max(_PART_SIZE, size // _MAX_PARTS + 1), max_concurrency)
+    return S3Upload(path, size, max_concurrency)
 
 
-class S3Upload:
-    """An object that is sent while it is written.
+class S3Upload(UploadInParts):
+    """One PUT, or a multipart upload."""
 
-    :param part_size: bytes of each part but the last. A smaller object is sent with one PUT.
-    :param max_concurrency: parts in flight.
-    """
-
-    def __init__(self, path: ObjectStoragePath, part_size: int, max_concurrency: int) -> None:
+    def __init__(self, path: ObjectStoragePath, size: int, max_concurrency: int) -> None:
+        super().__init__(size, max_concurrency)
         self._path = path
-        self._part_size = part_size
-        self._max_concurrency = max_concurrency
-        self._pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix="oleria-upload")
-        self._in_flight: set[Future[dict[str, Any]]] = set()
-        self._parts: list[dict[str, Any]] = []
-        self._sent = 0
         self._upload_id = ""
-        self._buffer = bytearray()
 
     def open(self) -> None:
         """Abort the incomplete uploads of killed processes; the first part starts this one."""
         _abort_leftovers(self._path)
 
-    def write(self, data: bytes, /) -> None:
-        """Append ``data``; waits while ``max_concurrency`` parts are in flight."""
-        rest = memoryview(data)
-        while len(self._buffer) + len(rest) > self._part_size:
-            room = self._part_size - len(self._buffer)
-            self._buffer += rest[:room]
-            rest = rest[room:]
-            self._send()
-        self._buffer += rest
-
     def publish(self) -> None:
         """Complete the object."""
-        if self._upload_id:
-            self._send()
-            self._collect(FIRST_EXCEPTION)
-            parts = sorted(self._parts, key=lambda part: part["PartNumber"])
-            self._call("complete_multipart_upload", MultipartUpload={"Parts": parts})
-        else:
-            _call(self._path, "put_object", Body=bytes(self._buffer))
-        self._pool.shutdown()
+        super().publish()
         self._path.fs.invalidate_cache(self._path.path)
 
-    def discard(self) -> None:
-        """Abort the upload, after the parts in flight: S3 would keep those that arrive later."""
-        self._pool.shutdown(cancel_futures=True)
-        if self._upload_id:
-            self._call("abort_multipart_upload")
-
-    def _send(self) -> None:
-        if not self._upload_id:
-            self._upload_id = _call(self._path, "create_multipart_upload")["UploadId"]
-        if len(self._in_flight) == self._max_concurrency:
-            self._collect(FIRST_COMPLETED)
-        self._sent += 1
-        self._in_flight.add(self._pool.submit(self._send_part, self._sent, self._buffer))
-        self._buffer = bytearray()
+    def _begin(self) -> None:
+        self._upload_id = _call(self._path, "create_multipart_upload")["UploadId"]
 
     def _send_part(self, number: int, data: bytearray) -> dict[str, Any]:
         sent = self._call("upload_part", PartNumber=number, Body=data)
         checksum = {name: sent[name] for name in ("ChecksumSHA256",) if name in sent}
         return {"PartNumber": number, "ETag": sent["ETag"], **checksum}
 
-    def _collect(self, until: str) -> None:
-        done, self._in_flight = wait(self._in_flight, return_when=until)
-        self._parts += [part.result() for part in done]
+    def _complete(self, parts: list[dict[str, Any]]) -> None:
+        self._call("complete_multipart_upload", MultipartUpload={"Parts": parts})
+
+    def _put(self, data: bytes) -> None:
+        _call(self._path, "put_object", Body=data)
+
+    def _abort(self) -> None:
+        if self._upload_id:
+            self._call("abort_multipart_upload")
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return _call(self._path, operation, UploadId=self._upload_id, **arguments)

@@ -1,0 +1,32 @@
+"""Destinations that are refused by their URL alone, whatever is installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.transfer.destination import resolve
+
+
+@pytest.mark.parametrize(
+    ("destination", "remedy"),
+    [
+        ("s3n://aws@lake/out.csv", "s3n:// cannot be written; use s3://"),
+        ("adl://az@lake/out.csv", "adl:// cannot be written; use abfs://"),
+        ("msgraph://m@drive/out.csv", "msgraph:// cannot be written; save to another store"),
+        ("sharepoint://m@drive/out.csv", "sharepoint:// cannot be written; save to another store"),
+        ("onedrive://m@drive/out.csv", "onedrive:// cannot be written; save to another store"),
+    ],
+)
+def test_a_scheme_that_no_filesystem_can_use_is_refused(destination: str, remedy: str) -> None:
+    with pytest.raises(OleriaInputError, match=remedy):
+        resolve(destination)
+
+
+@pytest.mark.parametrize("host", ["acct.dfs.core.windows.net", "acct.blob.core.windows.net"])
+@pytest.mark.parametrize("scheme", ["abfs", "abfss"])
+def test_azures_own_notation_is_refused_with_airflows(scheme: str, host: str) -> None:
+    with pytest.raises(
+        OleriaInputError, match=f"Airflow's is '{scheme}://<connection id>@lake/a/out.csv', with the account"
+    ):
+        resolve(f"{scheme}://lake@{host}/a/out.csv")
