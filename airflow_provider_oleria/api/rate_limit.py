@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -27,6 +28,10 @@ class Gate:
         self._lock = threading.Lock()
         self._opens_at = 0.0
         self._waiting = 0
+
+    def renew_lock(self) -> None:
+        """In a child process: a thread that held the lock was not forked."""
+        self._lock = threading.Lock()
 
     def close(self, seconds: float) -> None:
         """Allow no request for ``seconds`` seconds."""
@@ -67,3 +72,11 @@ def gate(url: str) -> Gate:
     """
     # Not setdefault() alone: it would make a gate, with a lock, for each poll.
     return _gates.get(url) or _gates.setdefault(url, Gate())
+
+
+def _renew_locks() -> None:
+    for one in _gates.values():
+        one.renew_lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
