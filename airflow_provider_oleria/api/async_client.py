@@ -134,6 +134,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
+            if not response.ok:
+                return bytes(body[:MAX_RESPONSE_BYTES])  # its status is enough
             raise too_long(str(response.url), MAX_RESPONSE_BYTES)
     return bytes(body)
 

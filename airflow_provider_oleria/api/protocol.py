@@ -48,6 +48,9 @@ DOWNLOADS: Final = "/v1/downloads"
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
 """Longest response of the API or the token endpoint that is read."""
 
+_MAX_JSON_VALUES: Final = 10_000
+"""Values of the largest JSON body that is parsed: a megabyte of small ones would block the event loop for a second."""
+
 _ID: Final = re.compile(r"[!-~]{1,200}")
 """A download id: Oleria's are uuids; other visible ASCII text is accepted."""
 
@@ -359,7 +362,9 @@ def call(
 
 
 def parse_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in a body; ``None`` if it is anything else."""
+    """The JSON object in a body; ``None`` if it is anything else, or has too many values for an answer of the API."""
+    if sum(map(body.count, (b"{", b"[", b","))) > _MAX_JSON_VALUES:
+        return None
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

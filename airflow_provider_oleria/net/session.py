@@ -123,7 +123,7 @@ class SafeSession(OAuth2Session):
         :raises OleriaInputError: the body is no JSON; nothing was sent.
         :raises OleriaUnreachableError: no connection was made; nothing was sent.
         :raises OleriaResponseLostError: the request may have arrived, but no complete response came.
-        :raises OleriaProtocolError: the response body is longer than ``max_bytes``.
+        :raises OleriaProtocolError: the body of a 2xx or 3xx is longer than ``max_bytes``; that of an error is cut.
         """
         settings = self.settings
         route = find_route(url, settings)
@@ -190,5 +190,7 @@ def _read(response: requests.Response, max_bytes: int | None) -> bytes:
         body += chunk
         if max_bytes is not None and len(body) > max_bytes:
             response.close()
+            if not response.ok:
+                return bytes(body[:max_bytes])  # its status is enough
             raise too_long(response.url, max_bytes)
     return bytes(body)

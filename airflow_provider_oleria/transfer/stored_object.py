@@ -31,7 +31,7 @@ from airflow_provider_oleria.transfer.presigned import Link, PresignedUrl, refus
 
 log = logging.getLogger(__name__)
 
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)")
 
 _FIRST_READ: Final = 32 * 1024
 """Bytes of the first read of a response. A reset connection loses the read in progress: small first reads make progress
@@ -254,4 +254,4 @@ def _body(
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return int(text) if text and re.fullmatch(r"\d{1,18}", text) else None

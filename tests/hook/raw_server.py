@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -87,3 +88,28 @@ def connection(url: str, **extra: object) -> str:
             "extra": {"auth_url": f"{url}/oauth2/token", **extra},
         }
     )
+
+
+TOKEN = {"access_token": "abc", "expires_in": 3600}
+ACCEPTED = {"id": "id-1", "status": "accepted"}
+
+
+class Server:
+    """A raw server for the API and the token endpoint.
+
+    ``replies`` are sent once each, per ``METHOD /path``; then, ``usual``.
+    """
+
+    def __init__(self) -> None:
+        self.replies: dict[str, list[bytes]] = {}
+        self.usual = {
+            "POST /oauth2/token": http(TOKEN),
+            "POST /v1/downloads": http(ACCEPTED),
+            "GET /v1/downloads/id-1": http(ACCEPTED),
+        }
+        self.requests: Counter[str] = Counter()
+
+    def __call__(self, request: str) -> bytes:
+        self.requests[request] += 1
+        once = self.replies.get(request)
+        return once.pop(0) if once else self.usual[request]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -26,12 +24,9 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask
-from .raw_server import connection, http, raw_server
+from .raw_server import ACCEPTED, TOKEN, Server, connection, http, raw_server
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-TOKEN = {"access_token": "abc", "expires_in": 3600}
-ACCEPTED = {"id": "id-1", "status": "accepted"}
 
 CUT_RESPONSES = [
     b"HTTP/1.1 20",
@@ -42,43 +37,6 @@ CUT_RESPONSES = [
     b"",
 ]
 """Connections that close within a response: in the status line, in the headers, before and in the body."""
-
-
-class Server:
-    """A raw server for the API and the token endpoint.
-
-    ``replies`` are sent once each, per ``METHOD /path``; then, ``usual``.
-    """
-
-    def __init__(self) -> None:
-        self.replies: dict[str, list[bytes]] = {}
-        self.usual = {
-            "POST /oauth2/token": http(TOKEN),
-            "POST /v1/downloads": http(ACCEPTED),
-            "GET /v1/downloads/id-1": http(ACCEPTED),
-        }
-        self.requests: Counter[str] = Counter()
-
-    def __call__(self, request: str) -> bytes:
-        self.requests[request] += 1
-        once = self.replies.get(request)
-        return once.pop(0) if once else self.usual[request]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    one = Server()
-    with raw_server(one) as url:
-        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", connection(url, timeout=20))
-        yield one
-
-
-@pytest.fixture(params=["worker", "triggerer"])
-def get(request: pytest.FixtureRequest) -> Ask:
-    """Gets one download, with each of the two drivers."""
-    if request.param == "worker":
-        return lambda download_id: OleriaHook().get_download(download_id)
-    return lambda download_id: asyncio.run(OleriaHook().aget_download(download_id))
 
 
 @pytest.mark.parametrize("cut", CUT_RESPONSES)
