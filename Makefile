@@ -73,6 +73,7 @@ bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one
 
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
+	$(VENV)/bin/python benchmarks/upload.py
 
 bench-formats: $(VENV)/.ready ## Our formats against DuckDB, Polars, pyarrow, pigz and zstd, where installed
 	$(VENV)/bin/python benchmarks/formats.py $(BENCH)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import math
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+from document import machine, table, write_figures
 
 _CHUNK = 512 * 1024
 
@@ -126,28 +129,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=500, help="of the CSV, in MB (default: 500)")
     parser.add_argument("--only", default="", help="contenders whose name contains this")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each contender")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         name, source, folder = options.one
         return measure(name, Path(source), Path(folder))
-    print(f"{'':22}{'wall':>8}{'CPU':>8}{'memory':>10}{'file':>9}   (load {os.getloadavg()[0]:.1f})")
+    heading = f"{machine()} A CSV of {options.size} MB, {options.repeat} runs."
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS if options.only in name}
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "rows.csv"
         make_rows(source, options.size * 1_000_000)
-        for name in CONTENDERS:
-            if options.only not in name:
-                continue
-            command = [sys.executable, __file__, "--one", name, str(source), folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(f"{name:22}  not run: {done.stderr.strip().splitlines()[-1]}")
-                continue
-            took = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"{name:22}{took['wall']:6.1f} s{took['cpu']:6.1f} s{took['memory']:6.0f} MiB{took['size']:6.0f} MB"
-            )
+        for _ in range(options.repeat):
+            for name in list(runs):
+                command = [sys.executable, __file__, "--one", name, str(source), folder]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    print(f"{name}: not run: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                    del runs[name]
+                else:
+                    runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+    write_figures("formats", f"{heading}\n\n{_table(runs)}")
     return None
+
+
+def _table(runs: dict[str, list[dict[str, float]]]) -> str:
+    """A row for each contender, with its ratio to the best rival of its format."""
+    best: dict[str, float] = {}
+    for name, own in runs.items():
+        if not name.startswith("ours"):
+            suffix = _suffix(name)
+            best[suffix] = min([best.get(suffix, math.inf), *(run["wall"] for run in own)])
+    rows = []
+    for name, own in runs.items():
+        wall = [run["wall"] for run in own]
+        ratio = min(wall) / best.get(_suffix(name), math.nan)
+        cpu, memory = (statistics.median(run[figure] for run in own) for figure in ("cpu", "memory"))
+        rows.append(
+            [
+                name,
+                f"{min(wall):.1f} ({statistics.median(wall):.1f})",
+                f"{ratio:.2f}",
+                f"{cpu:.1f}",
+                f"{memory:.0f}",
+                f"{own[0]['size']:.0f}",
+            ]
+        )
+    header = ["", "wall, min (median), s", "× best rival's", "CPU, s", "memory, MiB", "file, MB"]
+    return table(header, rows)
+
+
+def _suffix(name: str) -> str:
+    return Path(CONTENDERS[name][0]).suffix
 
 
 if __name__ == "__main__":
