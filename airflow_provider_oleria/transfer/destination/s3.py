@@ -72,7 +72,7 @@ class S3Upload(UploadInParts):
         self._upload_id = _call(self._path, "create_multipart_upload")["UploadId"]
 
     def _send_part(self, number: int, data: bytearray) -> dict[str, Any]:
-        # Not as a file, which takes less memory: s3fs repeats a call without seeking back (2026.9), and sends an empty part.
+        # Not as a file, which would take less memory: s3fs (2026.9) repeats a call without seeking back.
         sent = self._call("upload_part", PartNumber=number, Body=data)
         checksum = {name: sent[name] for name in ("ChecksumSHA256",) if name in sent}
         return {"PartNumber": number, "ETag": sent["ETag"], **checksum}
