@@ -254,3 +254,21 @@ def test_a_filter_that_is_none(check: Check, capsys: pytest.CaptureFixture[str])
     outcome = check("--filter", '{"field": "department"}')
     assert outcome.code == 2
     assert "dataType" in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["token", "get", "fetch"])
+def test_the_table_shows_no_credential_and_no_control_character(
+    check: Check, oleria_sandbox: Sandbox, kind: str
+) -> None:
+    OleriaHook().get_conn().get("/v1/downloads/none")
+    planted = f"\x1b[2J\u202e| {oleria_sandbox.client_secret} {oleria_sandbox.tokens[-1]}"
+    fields = {"code": planted, "error": planted, "expires_in": planted, "status": planted}
+    headers = {"Content-Type": "\x0bs3cret", "ETag": oleria_sandbox.client_secret}
+    oleria_sandbox.fail(
+        Fault(kind, fields=None if kind == "fetch" else fields, headers=headers, nth=2, times=None)
+    )
+
+    outcome = check("--timeout", "1")
+
+    for line in (outcome.out + outcome.err).splitlines():
+        assert line.isprintable()

@@ -53,14 +53,17 @@ def test_an_unexpected_error_becomes_one_event(monkeypatch: pytest.MonkeyPatch, 
     assert len(str(caught.value)) < 1200
 
 
-def test_an_unexpected_error_shows_no_secret(
+def test_an_unexpected_error_shows_no_credential_and_no_control_character(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    problem = ValueError("GET https://s3.example/x?X-Amz-Signature=f00ba4 with Bearer abcdef123456")
+    problem = ValueError(
+        "GET https://s3.example/x?X-Amz-Signature=f00ba4 with Bearer abcdef123456\n\x1b[2JERROR"
+    )
     event = fired(fails_with(monkeypatch, problem))
 
     assert "ValueError" in caplog.text
-    for secret in ("f00ba4", "abcdef123456"):
+    assert event["message"].isprintable()
+    for secret in ("f00ba4", "abcdef123456", "\x1b", "\nFORGED"):
         assert secret not in repr(event) + caplog.text
 
 
