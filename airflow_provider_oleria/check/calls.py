@@ -12,6 +12,7 @@ from airflow_provider_oleria.api.protocol import Response
 from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
+from airflow_provider_oleria.net.addresses import check_presigned_url
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
 from airflow_provider_oleria.net.redaction import remember_token
 from airflow_provider_oleria.net.route import find_route
@@ -72,6 +73,7 @@ class Calls:
         :param url: the presigned URL.
         :param headers: more headers, with ``_`` for ``-``.
         """
+        check_presigned_url(url, self._settings)
         named = {"Accept-Encoding": "identity"}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         problem: OleriaError

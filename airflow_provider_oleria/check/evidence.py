@@ -19,7 +19,6 @@ from airflow_provider_oleria.exceptions import (
     OleriaTransferError,
 )
 from airflow_provider_oleria.net.redaction import remember_url
-from airflow_provider_oleria.transfer.presigned import Link
 
 SCHEDULE: Final = PollSchedule(0.5, 10)
 
@@ -69,7 +68,7 @@ def gather(
     polls = _poll(calls, download_id, timeout)
     seconds = time.monotonic() - started
     again = calls.once(_path_of(download_id))
-    file = calls.file(Link(lambda: str(content(polls[-1])["url"])).url().value)
+    file = calls.file(str(content(polls[-1])["url"]))
     if file.status != 200:
         raise OleriaTransferError(f"the store responded {file.status} to the presigned URL")
     return Evidence(calls, unknown, created, polls, again, file, seconds)

@@ -26,6 +26,10 @@ CONNECT_TIMEOUT: Final = 10.0
 
 DEFAULT_TIMEOUT: Final = 60.0
 
+DEFAULT_STORE_HOSTS: Final = ("amazonaws.com",)
+"""Oleria's store is S3. Many networks reach S3 through VPC endpoints with private addresses, and TLS certificates show
+that the host is Amazon's."""
+
 CREDENTIALS_PAGE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
 """Where Oleria shows the values of a Connection."""
 
@@ -75,6 +79,7 @@ class Settings:
     :param timeout: longest silence on an open connection, in seconds.
     :param verify: ``True``, or the path of a CA bundle.
     :param retry: how failed calls are retried.
+    :param store_hosts: names of hosts and domains whose addresses may be private, if a presigned URL has them.
     """
 
     api_url: str
@@ -86,6 +91,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     verify: bool | str = True
     retry: RetryPolicy = DEFAULT_RETRY
+    store_hosts: tuple[str, ...] = DEFAULT_STORE_HOSTS
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("Settings hold the client secret: they are neither pickled nor copied")
@@ -121,7 +127,7 @@ def read_settings(
     :param login: used if there is no extra ``client_id``.
     :param password: used if there is no extra ``client_secret``.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
-        (seconds), ``verify``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
+        (seconds), ``verify``, ``store_hosts``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
     :raises OleriaConfigurationError: fields are missing or malformed; the message names all of them and the remedies.
     """
     problems: list[str] = []
@@ -158,6 +164,7 @@ def read_settings(
         scope=text("scope") or DEFAULT_SCOPE,
         timeout=checked(_seconds, extra, "timeout", DEFAULT_TIMEOUT),
         verify=checked(_verify, extra.get("verify")),
+        store_hosts=checked(_store_hosts, extra.get("store_hosts")),
         retry=replace(
             DEFAULT_RETRY,
             max_attempts=checked(_attempts, extra, "retry_attempts", DEFAULT_RETRY.max_attempts),
@@ -252,6 +259,15 @@ def _attempts(extra: Mapping[str, Any], name: str, default: int) -> int:
     if not attempts.is_integer():
         raise ValueError(f"extra {name!r} must be a whole number greater than 0")
     return int(attempts)
+
+
+def _store_hosts(value: Any) -> tuple[str, ...]:
+    names = re.split(r"[\s,]+", value.strip()) if isinstance(value, str) else value
+    if names in (None, [], [""]):
+        return DEFAULT_STORE_HOSTS
+    if not isinstance(names, list) or not all(isinstance(name, str) and is_hostname(name) for name in names):
+        raise ValueError("extra 'store_hosts' must be names of hosts or domains, separated by commas")
+    return tuple(name.lower().rstrip(".") for name in names)
 
 
 def _verify(value: Any) -> bool | str:

@@ -13,6 +13,7 @@ from requests_oauthlib import OAuth2Session
 
 from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
 from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError
+from airflow_provider_oleria.net.addresses import Resolve, ResolvingConnection
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
 from airflow_provider_oleria.net.read_limit import LimitedResponse, ReadLimit, read_limit
 from airflow_provider_oleria.net.redaction import guard_library_logs
@@ -26,11 +27,14 @@ class RouteAdapter(HTTPAdapter):
     """Connects as :mod:`airflow_provider_oleria.net.route` decides, whatever the session's own settings are.
 
     :param settings: the Connection's settings.
+    :param addresses_of: has the addresses of a host, which are connected to. The system's, if it is left out; a proxy
+        resolves names itself.
     :param options: of ``HTTPAdapter``.
     """
 
-    def __init__(self, settings: Settings, **options: Any) -> None:
+    def __init__(self, settings: Settings, addresses_of: Resolve | None = None, **options: Any) -> None:
         self._settings = settings
+        self._addresses_of = addresses_of
         super().__init__(**options)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -47,13 +51,18 @@ class RouteAdapter(HTTPAdapter):
             tls["ssl_context"] = find_ca_bundle(self._settings).tls_context("requests")
         return host, tls
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Choose the pool of connections; its responses are read within the limits of their requests."""
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Choose the pool of connections, of which each checks addresses and limits its responses."""
+        pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
         if pool.ConnectionCls.response_class is not LimitedResponse:
-            pool.ConnectionCls = type(
-                "Connection", (pool.ConnectionCls,), {"response_class": LimitedResponse}
-            )
+            bases: tuple[type, ...] = (pool.ConnectionCls,)
+            members: dict[str, Any] = {"response_class": LimitedResponse}
+            if self._addresses_of is not None and find_route(request.url or "", self._settings).proxy is None:
+                bases = (ResolvingConnection, *bases)
+                members["addresses_of"] = staticmethod(self._addresses_of)
+            pool.ConnectionCls = type("Connection", bases, members)
         return pool
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:

@@ -12,9 +12,7 @@ from typing import Final
 
 import requests
 
-from airflow_provider_oleria.connection.settings import is_secure
 from airflow_provider_oleria.exceptions import (
-    OleriaProtocolError,
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
@@ -35,10 +33,12 @@ class Link:
     """The presigned URL, renewed once per expiry for all connections.
 
     :param fresh_url: requests a presigned URL from the API.
+    :param check: raises if a URL must not be requested.
     """
 
-    def __init__(self, fresh_url: Callable[[], str]) -> None:
+    def __init__(self, fresh_url: Callable[[], str], check: Callable[[str], None]) -> None:
         self._fresh_url = fresh_url
+        self._check = check
         self._lock = threading.Lock()
         self._url: PresignedUrl | None = None
         self._problem: Exception | None = None
@@ -46,8 +46,8 @@ class Link:
     def url(self) -> PresignedUrl:
         """Return the current URL, or request one.
 
-        :raises OleriaProtocolError: if it is not https. A retry would get another such URL.
-        :raises OleriaError: if no URL could be obtained.
+        :raises OleriaError: if no URL could be obtained, or it must not be requested. A retry
+            would get another such URL.
         """
         with self._lock:
             if self._problem is not None:
@@ -58,10 +58,7 @@ class Link:
                 except Exception as problem:
                     self._problem = problem
                     raise
-                if not is_secure(url.value):
-                    raise OleriaProtocolError(
-                        "the presigned URL is not https: a credential must not be sent in plain text"
-                    )
+                self._check(url.value)
                 self._url = url
             return self._url
 

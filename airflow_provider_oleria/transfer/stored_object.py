@@ -22,6 +22,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaTransferError,
     OleriaUrlExpiredError,
 )
+from airflow_provider_oleria.net.addresses import Resolve, check_presigned_url, checked, resolve
 from airflow_provider_oleria.net.backoff import RetryBudget
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
 from airflow_provider_oleria.net.read_limit import LOWEST_RATE, RATE_WINDOW, ReadLimit, read_limit
@@ -50,12 +51,19 @@ class StoredObject:
     :param fresh_url: requests a presigned URL from the API; called again when one has expired.
     :param settings: timeouts, retries and certificates.
     :param connections: connections that may be open at once.
+    :param find_addresses: resolves the store's name.
     """
 
-    def __init__(self, fresh_url: Callable[[], str], settings: Settings, connections: int) -> None:
-        self._link = Link(fresh_url)
+    def __init__(
+        self,
+        fresh_url: Callable[[], str],
+        settings: Settings,
+        connections: int,
+        find_addresses: Resolve = resolve,
+    ) -> None:
+        self._link = Link(fresh_url, lambda url: check_presigned_url(url, settings))
         self._settings = settings
-        self._adapter = RouteAdapter(settings, pool_maxsize=connections)
+        self._adapter = RouteAdapter(settings, checked(find_addresses, settings), pool_maxsize=connections)
         self._open: set[requests.Response] = set()
         self._etag: str | None = None
         self.stopped = threading.Event()

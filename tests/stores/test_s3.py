@@ -46,7 +46,7 @@ LARGE = 80_000
 """Rows, for a CSV of about 15 MB: two parts of an upload."""
 
 SETTINGS = Settings(
-    "https://api.example", "https://auth.example", "id", "secret", retry=RetryPolicy(initial_backoff=0.01)
+    "http://127.0.0.1", "https://auth.example", "id", "secret", retry=RetryPolicy(initial_backoff=0.01)
 )
 
 PREVIOUS = b"yesterday's\n1\n"

@@ -141,7 +141,7 @@ class Line:
                 return f"{url}?X-Amz-Signature={self.fresh_urls}"
 
             settings = Settings(
-                "https://api.example",
+                "http://127.0.0.1",
                 "https://auth.example",
                 "id",
                 "secret",

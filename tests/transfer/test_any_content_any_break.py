@@ -25,7 +25,7 @@ from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 from .store import Answer, Store
 
 SETTINGS = Settings(
-    "https://api.example",
+    "http://127.0.0.1",
     "https://auth.example",
     "id",
     "secret",

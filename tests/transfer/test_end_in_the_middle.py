@@ -64,7 +64,7 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
 
     with Store(respond).serving() as url:
         settings = Settings(
-            "https://api.example",
+            "http://127.0.0.1",
             "https://auth.example",
             "id",
             "secret",

@@ -211,7 +211,7 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
             return url
 
         settings = Settings(
-            "https://api.example",
+            "http://127.0.0.1",
             "https://auth.example",
             "id",
             "secret",
@@ -236,7 +236,7 @@ def test_the_path_is_sent_as_it_was_signed(line: Line, key: str) -> None:
     with store.serving() as url:
         signed = url.replace("export.csv", f"{key}?X-Amz-Signature=a%2Fb")
         settings = Settings(
-            "https://api.example",
+            "http://127.0.0.1",
             "https://auth.example",
             "id",
             "secret",
