@@ -14,10 +14,11 @@ VENV_SYSTEM := .venv-system
 VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
 VENV_NOX := .venv-nox
+VENV_STORES := .venv-stores
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +41,9 @@ unit: $(VENV)/.ready ## The tests on the newest Airflow 3
 
 unit-2.11: $(VENV_2.11)/.ready ## The tests on Airflow 2.11.0, with its constraints
 	$(VENV_2.11)/bin/pytest $(PARALLEL)
+
+test-stores: $(VENV_STORES)/.ready ## Every store, or its emulator: the table in docs/files.md. Azure needs Node.js
+	$(VENV_STORES)/bin/pytest tests/stores/test_every_store.py tests/stores/test_sftp.py --numprocesses 2 --dist worksteal
 
 test-matrix: $(VENV_NOX)/.ready ## The tests on every supported Airflow and Python; the table in docs/versions.md
 	$(VENV_NOX)/bin/nox --sessions tests report
@@ -119,6 +123,10 @@ $(VENV_BENCH)/.ready: pyproject.toml
 
 $(VENV_DOCS)/.ready: pyproject.toml
 	$(call make-venv,--group docs)
+
+$(VENV_STORES)/.ready: pyproject.toml
+	$(call make-venv,--group stores --editable '.[parquet,zstd,s3,gcs,azure,sftp]' 'apache-airflow>=3.3')
+	if command -v npm >/dev/null; then npm install --prefix $(@D)/azurite --no-audit --no-fund --ignore-scripts azurite@3; fi
 
 $(VENV_NOX)/.ready: pyproject.toml
 	$(call make-venv,--group nox)

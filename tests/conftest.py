@@ -41,8 +41,10 @@ collect_ignore = [] if find_spec("celery") else ["system"]
 
 pytest_plugins = [
     "airflow_provider_oleria.sandbox.pytest_plugin",
-    "tests.servers.azurite",
     "tests.servers.s3",
+    "tests.servers.azurite",
+    "tests.servers.gcs",
+    "tests.servers.sftp",
     "tests.servers.postgres",
 ]
 

@@ -22,7 +22,7 @@ def store() -> Iterator[fsspec.AbstractFileSystem]:
     store.pseudo_dirs[:] = [""]
 
 
-@pytest.fixture(params=["local", "s3", "azure"])
+@pytest.fixture(params=["local", "s3", "azure", "gcs", "sftp"])
 def any_store(request: pytest.FixtureRequest) -> Store:
     """Each store in turn; a test is skipped where its emulator is not installed."""
     found: Store = request.getfixturevalue(request.param)
@@ -36,14 +36,15 @@ def local(tmp_path: Path) -> Store:
     folder.mkdir()
     (tmp_path / "file").touch()
 
-    def files() -> dict[str, bytes]:
-        return {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.startswith(".")}
+    def found(*, is_part: bool) -> list[Path]:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return [path for path in files if path.name.startswith(".") == is_part]
 
     return Store(
         url=f"file://{folder}",
         put=lambda name, content: (folder / name).write_bytes(content),
-        files=files,
-        leftovers=lambda: [file.name for file in folder.iterdir() if file.name.startswith(".")],
+        files=lambda: {str(p.relative_to(folder)): p.read_bytes() for p in found(is_part=False)},
+        leftovers=lambda: [path.name for path in found(is_part=True)],
         broken={"missing": lambda: f"file://{tmp_path}/file"},
     )
 

@@ -141,7 +141,7 @@ def test_a_killed_writer_keeps_the_previous_file_and_the_next_try_replaces_it(an
     with publish(path, 0) as file:
         file.write(b"new")
     assert any_store.files() == {"out.csv": b"new"}
-    assert any_store.leftovers() == []
+    assert any_store.leftovers() == [] or any_store.is_tidied_later
 
 
 @pytest.mark.parametrize("problem", ["missing", "forbidden", "credentials", "unreachable"])
@@ -164,8 +164,12 @@ def test_what_cannot_be_written_is_found_before_an_export_is_started(any_store: 
 
 @pytest.mark.parametrize("key", ["2026-01-01T00:00:00+00:00/out.csv", "a [b]*/{x} %20 &=.csv", "what?.csv"])
 def test_a_name_is_taken_as_it_is(any_store: Store, key: str) -> None:
-    if any_store.url.startswith("file:"):
-        pytest.skip("tests/stores/test_local.py has these")
+    if any_store.url.startswith("sftp:") and "?" in key:
+        with pytest.raises(
+            OleriaInputError, match="takes a part of 'what[?].csv' for a query; choose a name"
+        ):
+            resolve(f"{any_store.url}/{key}")
+        return
     path = resolve(f"{any_store.url}/{key}")
     check_writable(path)
     with publish(path, 0) as file:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_oleria.exceptions import OleriaError, OleriaInputError
-from airflow_provider_oleria.transfer.destination import azure, by_rename, gcs, local, s3
+from airflow_provider_oleria.transfer.destination import azure, by_rename, gcs, local, s3, sftp
 from airflow_provider_oleria.transfer.destination.errors import store_error
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def _store(protocol: str) -> Store:
             return gcs
         case "abfs" | "abfss":
             return azure
+        case "sftp" | "ssh":
+            return sftp
         case _:
             return by_rename
 
@@ -115,9 +117,17 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     try:
         if conn_id:
             # The Amazon provider only warns about an unknown id and uses the environment's credentials.
-            BaseHook.get_connection(conn_id)
+            connection = BaseHook.get_connection(conn_id)
+            if url.scheme in ("sftp", "ssh") and connection.extra_dejson.get("private_key"):
+                # Provider 7.0 passes the key where asyncssh expects a file name; the error would have the whole key.
+                raise OleriaInputError(
+                    f"destination {text!r} cannot be opened: the filesystem of {url.scheme}:// cannot use the extra "
+                    f"'private_key' of the Connection {conn_id!r}. Write the key to a file, and set 'key_file'"
+                )
         path = ObjectStoragePath(text)
         _ = path.fs  # finds the store's filesystem
+    except OleriaInputError:
+        raise
     except AirflowNotFoundException as error:
         raise OleriaInputError(
             f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
@@ -128,6 +138,10 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
                 f"destination {text!r} cannot be opened: {error}. Install {_package_for(url.scheme)}"
             ) from error
         raise store_error(text, error, "opened") from error
+    if not path.path.endswith(name := text.rpartition("/")[2]):
+        raise OleriaInputError(
+            f"destination {text!r}: this store takes a part of {name!r} for a query; choose a name without '?' and '#'"
+        )
     return path
 
 

@@ -50,6 +50,7 @@ _FATAL_NAMES: Final = {
     "ClientAuthenticationError",
     "DefaultCredentialsError",
     "MalformedError",
+    "RefreshError",
     "PermissionDenied",
     "HostKeyNotVerifiable",
     "KeyImportError",
@@ -87,7 +88,9 @@ def _is_fatal(error: Exception) -> bool:
         return error.errno in _FATAL_ERRNOS
     # azure.core calls the HTTP status ``status_code``, gcsfs ``code``.
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
-    if isinstance(status, int):
+    if isinstance(status, int) and status >= 100:  # asyncssh has small numbers there
         return 400 <= status < 500 and status not in _TRANSIENT_STATUS
+    if getattr(error, "retryable", False):  # google.auth
+        return False
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, _FATAL_CLASSES) or not names.isdisjoint(_FATAL_NAMES)

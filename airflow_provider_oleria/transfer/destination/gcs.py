@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from airflow_provider_oleria.compat import ObjectStoragePath
+
+log = logging.getLogger(__name__)
 
 _BLOCK_SIZE: Final = 6 * 1024 * 1024
 """Bytes that are sent at a time, and held in memory."""
 
 
 def check(path: ObjectStoragePath) -> None:
-    """Nothing can be checked without writing an object."""
+    """Begin a resumable upload and cancel it: this needs the right to write, and leaves no object."""
+    bucket, _, name = path.path.partition("/")
+    url = path.fs.base.replace("/storage/v1/", "/upload/storage/v1/b/{}/o")
+    with _errors(path):
+        headers, _ = path.fs.call("POST", url, bucket, uploadType="resumable", json={"name": name})
+    try:
+        path.fs.call("DELETE", headers["Location"])
+    except Exception as error:
+        log.warning("An empty upload to %s could not be cancelled; it expires after a week: %s", path, error)
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> GcsUpload:
@@ -37,12 +49,14 @@ class GcsUpload:
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``."""
-        self._file.write(data)
+        with _errors(self._path):
+            self._file.write(data)
 
     def publish(self) -> None:
         """Complete the object."""
-        self._file.close()
-        self._file.commit()
+        with _errors(self._path):
+            self._file.close()
+            self._file.commit()
 
     def discard(self) -> None:
         """Give the upload up."""
@@ -52,3 +66,17 @@ class GcsUpload:
             self._file.discard()
         finally:
             self._file.closed = True  # the garbage collector would complete it; fsspec has no public way
+
+
+@contextmanager
+def _errors(path: ObjectStoragePath) -> Iterator[None]:
+    """Replace two errors of gcsfs (2026.10): 403 is an OSError without a number, 404 has only a URL."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        bucket = path.path.partition("/")[0]
+        raise FileNotFoundError(f"no such bucket, or not visible with these credentials: {bucket}") from error
+    except OSError as error:
+        if str(error).startswith("Forbidden: "):
+            raise PermissionError(" ".join(str(error).split())) from error
+        raise

@@ -1,0 +1,46 @@
+"""SFTP: written beside the target, then renamed on the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_oleria.transfer.destination import by_rename
+from airflow_provider_oleria.transfer.destination.parts import part_name
+
+if TYPE_CHECKING:
+    from airflow_provider_oleria.compat import ObjectStoragePath
+
+
+def check(path: ObjectStoragePath) -> None:
+    """Check the server's rename, then what every store is checked for.
+
+    :raises NotImplementedError: if the server cannot replace a file. sshfs (2026.8) would copy it there by a shell
+        command: readers would see a part of it, and a server without a shell would fail after the transfer.
+    :raises OSError: if the folder cannot be written.
+    """
+    from asyncssh import SFTPFailure, SFTPNoSuchFile, SFTPOpUnsupported
+    from fsspec.asyn import sync
+
+    name = f"/{part_name('probe')}"
+    try:
+        sync(path.fs.loop, _rename, path.fs.client, name, name)
+    except SFTPOpUnsupported:
+        raise NotImplementedError(
+            "this server cannot replace a file atomically (it lacks the extension posix-rename@openssh.com)"
+        ) from None
+    except SFTPNoSuchFile:
+        pass  # as it should be: the server has the operation, and there is no such file
+    try:
+        by_rename.check(path)
+    except SFTPFailure as error:
+        if "is not a directory" in str(error):  # the code of this error means any failure
+            raise NotADirectoryError(str(error)) from error
+        raise
+
+
+create = by_rename.create
+
+
+async def _rename(client: Any, source: str, target: str) -> None:
+    async with client.start_sftp_client() as sftp:
+        await sftp.posix_rename(source, target)
