@@ -53,9 +53,12 @@ pytest_plugins = [
 def _nothing_from_another_test() -> None:
     from airflow_provider_oleria.api import rate_limit
     from airflow_provider_oleria.api.tokens import TOKENS
+    from airflow_provider_oleria.net import redaction
 
     TOKENS.clear()
     rate_limit._gates.clear()
+    redaction._CREDENTIALS._values.clear()
+    redaction._URLS._values.clear()
 
 
 @pytest.fixture
