@@ -40,7 +40,7 @@ _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)", re.ASCII)
 """One part of a name in DNS; underscores are not for hosts, but are in use."""
 
 _SET_TWICE: Final = (
-    "Connection %r has a %s in its form and another one in its extra. The extra is used: remove it there."
+    "%s has a %s in its form and another one in its extra. The extra is used: remove it there."
 )
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Settings:
 
 
 def read_settings(
-    conn_id: str,
+    connection: str,
     *,
     host: str | None,
     port: int | None,
@@ -120,7 +120,7 @@ def read_settings(
 ) -> Settings:
     """Check a Connection's fields.
 
-    :param conn_id: for the error text.
+    :param connection: its name, to begin the error text with.
     :param host: the API URL, with or without scheme, port and trailing slash.
     :param port: the Connection's port, used if the host has none.
     :param schema: ``http`` or ``https`` if Airflow has split it off a connection URI.
@@ -131,15 +131,22 @@ def read_settings(
     :raises OleriaConfigurationError: fields are missing or malformed; the message names all of them and the remedies.
     """
     problems: list[str] = []
+    # Of a connection URI, Airflow's command line and API server read the values as JSON, and a task reads texts.
+    extra = {name: None if value == "null" else value for name, value in extra.items()}
 
     def text(name: str, fallback: str | None = None) -> str:
         value = extra.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
         if value is not None and not isinstance(value, str):
-            problems.append(f"extra {name!r} must be a string")
+            problems.append(
+                f"extra {name!r} must be a string, not {type(value).__name__} (from a connection URI Airflow reads "
+                "numbers such as 1e3, and true: set the Connection as JSON, with the value in quotes)"
+            )
             return ""
         if value and fallback and value != fallback:
             # The form shows the fallback, so a change made there would have no effect.
-            log.warning(_SET_TWICE, conn_id, name)
+            log.warning(_SET_TWICE, connection, name)
         return (value or fallback or "").strip()
 
     def required(value: str, what: str) -> str:
@@ -172,7 +179,7 @@ def read_settings(
         ),
     )
     if problems:
-        raise OleriaConfigurationError(f"Connection {conn_id!r} cannot be used: {'; '.join(problems)}.")
+        raise OleriaConfigurationError(f"{connection} cannot be used: {'; '.join(problems)}.")
     return settings
 
 

@@ -68,6 +68,7 @@ class OleriaHook(BaseHook):
     def __init__(self, oleria_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.oleria_conn_id = oleria_conn_id
+        self._connection_name = f"Connection {oleria_conn_id!r}"
         # Of the downloads started with this hook: the API does not report it later.
         self._data_contexts: dict[str, str] = {}
 
@@ -110,6 +111,8 @@ class OleriaHook(BaseHook):
         from airflow_provider_oleria.api.client import Client
         from airflow_provider_oleria.api.tokens import TokenCache
 
+        # The form is tested under a random id.
+        self._connection_name = "The Connection"
         try:
             settings = replace(self._settings, timeout=min(self._settings.timeout, _TEST_TIMEOUT))
             # Not the process's tokens: the test is of the form's values, not of those that worked an hour ago.
@@ -385,7 +388,7 @@ class OleriaHook(BaseHook):
             yield
         except AirflowNotFoundException as problem:
             raise OleriaConfigurationError(
-                f"Connection {self.oleria_conn_id!r} does not exist: {problem}. Create it, or correct oleria_conn_id. "
+                f"{self._connection_name} does not exist: {problem}. Create it, or correct oleria_conn_id. "
                 "A Connection in an environment variable must be set for the workers and for the triggerer"
             ) from None
 
@@ -394,7 +397,7 @@ class OleriaHook(BaseHook):
         from airflow_provider_oleria.connection.settings import read_settings
 
         return read_settings(
-            self.oleria_conn_id,
+            self._connection_name,
             host=connection.host,
             port=connection.port,
             schema=connection.schema,

@@ -296,9 +296,9 @@ def test_a_connection_that_reads_differently_each_time_is_given_up(
 
     original, numbers = settings.read_settings, iter(range(1000))
 
-    def changing(conn_id: str, **fields: Any) -> Any:
+    def changing(connection: str, **fields: Any) -> Any:
         fields["extra"] = {**fields["extra"], "client_secret": f"wrong-{next(numbers)}"}
-        return original(conn_id, **fields)
+        return original(connection, **fields)
 
     monkeypatch.setattr(settings, "read_settings", changing)
     with pytest.raises(OleriaRetriesExhaustedError, match="invalid_client.*given up after 8"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ EXTRA = {
 def read(extra: dict[str, Any] | None = None, **fields: Any) -> Any:
     names = ("host", "port", "schema", "login", "password")
     return read_settings(
-        "oleria_default",
+        "Connection 'oleria_default'",
         extra=EXTRA if extra is None else extra,
         **{**dict.fromkeys(names), "host": "api.example", **fields},
     )
@@ -101,7 +103,10 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({}, {"auth_url": f"https://{'ü' * 70}.example/token"}, "auth_url.* is not the name of a host"),
         ({}, {"auth_url": "http://auth.example/token"}, "auth_url.* must be https"),
         ({}, {"auth_url": "auth.example"}, "auth_url.* must be a URL"),
-        ({}, {"client_id": 5}, "'client_id' must be a string"),
+        ({}, {"client_id": 1000.0}, "'client_id' must be a string, not float .* set the Connection as JSON"),
+        ({}, {"client_secret": float("inf")}, "'client_secret' must be a string, not float"),
+        ({}, {"audience": True}, "'audience' must be a string, not bool"),
+        ({}, {"scope": ["a"]}, "'scope' must be a string, not list"),
         ({}, {"timeout": "soon"}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": 0}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": True}, "'timeout' must be a number of seconds"),
@@ -170,6 +175,28 @@ def test_numbers_and_booleans_may_come_as_text() -> None:
     settings = read({**EXTRA, "timeout": "30", "verify": "true"})
 
     assert (settings.timeout, settings.verify) == (30.0, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"client_id": "12345678", "audience": "98765432109876543210", "timeout": "30"},
+        {"client_id": "007", "scope": "1_000", "timeout": "1e2", "retry_attempts": "3"},
+        {"client_secret": "42", "audience": "null", "timeout": "null", "verify": "true"},
+        {"client_id": "a=b", "audience": "", "timeout": "2.5", "verify": ""},
+    ],
+)
+def test_the_values_of_a_connection_uri_are_the_same_as_text_and_as_json(query: dict[str, str]) -> None:
+    texts = {**EXTRA, **query}
+
+    assert read({name: _as_airflow_reads(text) for name, text in texts.items()}) == read(texts)
+
+
+def _as_airflow_reads(text: str) -> Any:
+    """A value of a Connection URI's query in Airflow's command line, API server and scheduler (3.3.2)."""
+    with suppress(json.JSONDecodeError):
+        return json.loads(text)
+    return text
 
 
 def test_retries_are_as_the_connection_has_them() -> None:
