@@ -268,7 +268,8 @@ class SavedDownload(dict[str, Any]):
     :param download_id: its id.
     :param data_context: what was exported; ``None`` if only the id was known.
     :param status: always ``completed``.
-    :param path: the destination.
+    :param path: the destination, to open the file with.
+    :param uri: the name of the file in assets and lineage: its path without the Airflow Connection.
     :param size_bytes: size of the file.
     :param row_count: records of the CSV, without the header.
     :param sha256: of the file, hexadecimal.
@@ -281,6 +282,7 @@ class SavedDownload(dict[str, Any]):
     data_context: str | None
     status: str
     path: str
+    uri: str
     size_bytes: int
     row_count: int
     sha256: str

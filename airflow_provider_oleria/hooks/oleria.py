@@ -247,7 +247,8 @@ class OleriaHook(BaseHook):
             return download.url
 
         path = prepared(destination, options)
-        about = {"download_id": download_id, "destination": str(path)}
+        uri = Location.of(str(path)).uri
+        about = {"download_id": download_id, "destination": uri}
         started = time.monotonic()
         with metrics.step(metrics.SAVE, self.oleria_conn_id, **about) as span:
             file = transfer(fresh_url, path, self._settings, options)
@@ -258,11 +259,11 @@ class OleriaHook(BaseHook):
         lineage.collect(
             self,
             read=self._context_uri(data_context) if data_context else None,
-            written=Location.of(str(path)).uri,
+            written=uri,
         )
         self.log.info(
             "Saved download %s to %s in %.1f s: %d rows, %d bytes, sha256 %s.",
-            *(download_id, path, time.monotonic() - started),
+            *(download_id, uri, time.monotonic() - started),
             *(file.row_count, file.size_bytes, file.sha256),
         )
         return SavedDownload(
@@ -270,6 +271,7 @@ class OleriaHook(BaseHook):
             data_context=data_context,
             status=str(DownloadStatus.COMPLETED),
             path=str(path),
+            uri=uri,
             size_bytes=file.size_bytes,
             row_count=file.row_count,
             sha256=file.sha256,

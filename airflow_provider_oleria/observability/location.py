@@ -8,12 +8,16 @@ from urllib.parse import quote
 _SCHEMES: Final = {"": "file", "local": "file", "s3a": "s3", "gcs": "gs"}
 """Schemes of fsspec for stores that have another scheme elsewhere."""
 
-_PLAIN: Final = "/-._~!$&'()*+,;=:@"
-"""Characters of a URI's path that are not escaped, apart from letters and digits (RFC 3986)."""
+_ASCII: Final = "".join(map(chr, range(32, 127)))
+_CUTS: Final = str.maketrans({"?": "%3F", "#": "%23"})
+"""Characters that would end the path of a URI."""
 
 
 class Location(NamedTuple):
     """The location of a file, without the Airflow Connection.
+
+    Its names are those that Airflow's own ``ObjectStoragePath`` reports for a file that is read: not percent-encoded.
+    So a file that is written here and read there is one dataset.
 
     :param scheme: of its store, such as ``s3``, ``gs`` or ``file``.
     :param bucket: bucket, host or container; empty for a local file.
@@ -36,15 +40,17 @@ class Location(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The URI of the file's asset (AIP-60)."""
-        return f"{self.scheme}://{self.bucket}/{quote(self.key, safe=_PLAIN)}"
+        """The URI of the file: in assets, lineage, results and logs."""
+        uri = f"{self.scheme}://{self.bucket}/{self.key.translate(_CUTS)}"
+        return uri if uri.isascii() or _may_be_an_asset(uri) else quote(uri, safe=_ASCII)
 
     @property
     def openlineage(self) -> tuple[str, str]:
-        """Namespace and name by OpenLineage's naming conventions."""
+        """Namespace and name by OpenLineage's naming conventions, as from an asset with this URI."""
+        name = self.uri.removeprefix(f"{self.scheme}://{self.bucket}/")
         if self.scheme == "file":
-            return "file", f"/{self.key}"
-        return f"{self.scheme}://{self.bucket}", self.key
+            return "file", f"/{name}"
+        return f"{self.scheme}://{self.bucket}", name
 
     @property
     def console_url(self) -> str:
@@ -56,3 +62,14 @@ class Location(NamedTuple):
             case "gs":
                 return f"https://console.cloud.google.com/storage/browser/_details/{bucket}/{key}"
         return ""
+
+
+def _may_be_an_asset(uri: str) -> bool:
+    """Whether Airflow accepts letters beyond ASCII in an asset: not on 2.11, nor with MySQL."""
+    from airflow_provider_oleria.compat import Asset
+
+    try:
+        Asset(uri)
+    except ValueError:
+        return False
+    return True

@@ -6,14 +6,21 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_oleria.observability.best_effort import best_effort
-from airflow_provider_oleria.observability.location import Location
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_oleria.downloads import SavedDownload
 
-_EXTRA: Final[tuple[str, ...]] = ("path", "row_count", "size_bytes", "sha256", "data_context", "download_id")
+_EXTRA: Final[tuple[str, ...]] = (
+    "path",
+    "uri",
+    "row_count",
+    "size_bytes",
+    "sha256",
+    "data_context",
+    "download_id",
+)
 
 
 def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownload) -> None:
@@ -32,7 +39,6 @@ def describe_outlets(context: Context, outlets: Iterable[Any], saved: SavedDownl
     for outlet in outlets:
         with best_effort(f"Describing {outlet!r}"):
             if isinstance(outlet, AssetAlias):
-                uri = Location.of(saved.path).uri
-                context["outlet_events"][outlet].add(Asset(uri), extra=extra)
+                context["outlet_events"][outlet].add(Asset(saved.uri), extra=extra)
             elif isinstance(outlet, (Asset, AssetRef)):
                 context["outlet_events"][outlet].extra.update(extra)

@@ -16,6 +16,7 @@ from airflow_provider_oleria.compat import Asset, AssetAlias
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator, OleriaSaveDownloadOperator
 from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_2_PLUS, DAG
+from tests.servers.s3 import Bucket
 
 from .conftest import Run, RunDag, new_dag
 from .test_download_runs import both_modes
@@ -44,7 +45,7 @@ Events = Callable[[str, Run], list[tuple[str, str, dict[str, Any]]]]
 
 
 def extra_of(result: dict[str, Any]) -> dict[str, Any]:
-    keys = ("path", "row_count", "size_bytes", "sha256", "data_context", "download_id")
+    keys = ("path", "uri", "row_count", "size_bytes", "sha256", "data_context", "download_id")
     return {key: result[key] for key in keys if key in result}  # a save alone does not know its data context
 
 
@@ -69,18 +70,26 @@ def test_the_event_of_an_asset_carries_what_was_saved(
     assert "columns" not in result
 
 
-def test_an_alias_gets_the_saved_file_as_its_asset(run_dag: RunDag, events: Events, tmp_path: Path) -> None:
+def test_an_alias_gets_the_saved_file_as_its_asset_without_its_connection(
+    run_dag: RunDag, events: Events, bucket: Bucket
+) -> None:
     with new_dag("alias") as dag:
         OleriaDownloadOperator(
             task_id="export",
             data_context=DataContext.RISKS,
-            destination=f"file://{tmp_path}/risks.csv",
+            destination=bucket.path("one & é.csv"),
             outlets=[AssetAlias("risk files")],
             poll_interval=0.05,
         )
     run = run_dag(dag)
 
-    assert events("alias", run) == [(f"file://{tmp_path}/risks.csv", "export", extra_of(run.xcom("export")))]
+    uri = (
+        f"s3://{bucket.name}/one & {'é' if AIRFLOW_V_3_0_PLUS else '%C3%A9'}.csv"  # assets of 2.11 are ASCII
+    )
+    result = run.xcom("export")
+    assert (result["path"], result["uri"]) == (bucket.path("one & é.csv"), uri)
+    assert events("alias", run) == [(uri, "export", extra_of(result))]
+    assert f"Saved download {result['download_id']} to {uri} in" in run.log
 
 
 def test_each_mapped_task_and_a_save_alone_emit_their_own(

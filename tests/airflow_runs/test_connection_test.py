@@ -9,15 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
-from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS
-
-from .conftest import RunDag, new_dag
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 
@@ -41,55 +37,6 @@ def test_from_the_command_line(oleria_sandbox: Sandbox, monkeypatch: pytest.Monk
     assert "Connection failed!" in done.stdout  # Airflow 2.11 exits with 0 all the same
     assert "invalid_client: client_id or client_secret is wrong" in " ".join(done.stdout.split())
     assert secret not in done.stdout + done.stderr
-
-
-def test_a_connection_uri_means_the_same_on_the_command_line_and_in_a_task(
-    oleria_sandbox: Sandbox, run_dag: RunDag, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
-    oleria_sandbox._tenant.oauth.client_id = "12345678"
-    extra = json.loads(oleria_sandbox.connection_json())["extra"] | {"timeout": "3e1"}
-    server = f"oleria://{urlsplit(oleria_sandbox.api_url).netloc}/http"
-    digits, exponent = (f"{server}?{urlencode(extra | {'client_id': name})}" for name in ("12345678", "1e3"))
-
-    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", digits)
-    with new_dag("connection_uri") as dag:
-        OleriaDownloadOperator(task_id="create", data_context="risks", wait_for_completion=False)
-    assert run_dag(dag).states == {"create": "success"}
-
-    outcome = command_line(
-        f"connections add oleria_digits --conn-uri {digits}",
-        f"connections add oleria_exponent --conn-uri {exponent}",
-        "connections get oleria_digits --output json",
-        "connections test oleria_digits",
-        "connections test oleria_default",
-        "connections test oleria_exponent",
-    )
-    assert outcome.count("Connection success!") == 2
-    if AIRFLOW_V_3_3_PLUS:
-        assert '"client_id": 12345678' in outcome
-        assert "The Connection cannot be used: extra 'client_id' must be a string, not float" in outcome
-        assert "set the Connection as JSON" in outcome
-    else:  # earlier versions read texts everywhere
-        assert '"client_id": "12345678"' in outcome
-        assert "invalid_client" in outcome
-
-
-def command_line(*commands: str) -> str:
-    """The output of commands of ``airflow``, run one after another in one process: it takes long to start."""
-    code = """
-import sys
-from airflow.cli.cli_parser import get_parser
-for command in sys.argv[1:]:
-    arguments = get_parser().parse_args(command.split(" "))
-    arguments.func(arguments)
-"""
-    environment = os.environ | {"_AIRFLOW_PROCESS_CONTEXT": "server"}  # as the command sets it
-    done = subprocess.run(
-        [sys.executable, "-c", code, *commands], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return " ".join(done.stdout.split())
 
 
 @pytest.fixture

@@ -13,21 +13,23 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 
 from airflow_provider_oleria.sandbox import Sandbox
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 from tests.leaks import assert_no_secret
 
 LINEAGE_DAG = """
 from datetime import datetime
 try:
-    from airflow.sdk import dag, task
+    from airflow.sdk import ObjectStoragePath, dag, task
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task
+    from airflow.io.path import ObjectStoragePath
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1))
 def lineage():
-    OleriaDownloadOperator(
-        task_id="export", data_context="risks", destination="file://{folder}/risks.parquet",
+    export = OleriaDownloadOperator(
+        task_id="export", data_context="risks", destination="file://{folder}/{name}.parquet",
         column_types={{"createdAt": "timestamp"}}, poll_interval=0.05,
     )
 
@@ -36,12 +38,22 @@ def lineage():
         hook = OleriaHook()
         download = hook.create_download("employees")
         hook.wait_for_download(download.download_id, poll_interval=0.05)
-        hook.save_download(download.download_id, "file://{folder}/employees.csv")
+        hook.save_download(download.download_id, "file://{folder}/{name}.csv")
 
-    in_a_task()
+    @task
+    def read():
+        for suffix in ("csv", "parquet"):
+            with ObjectStoragePath("file://{folder}/{name}." + suffix).open("rb") as file:
+                file.read(1)
+
+    [export, in_a_task()] >> read()
 
 lineage()
 """
+
+
+NAME = "one & 100% é" if AIRFLOW_V_3_0_PLUS else "one & 100%"
+"""Datasets of Airflow 2.11 are ASCII."""
 
 
 def test_openlineage_receives_what_was_read_and_what_was_written(
@@ -50,7 +62,7 @@ def test_openlineage_receives_what_was_read_and_what_was_written(
     """In a process of its own: the provider reads its configuration once."""
     dags = tmp_path / "dags"
     dags.mkdir()
-    (dags / "lineage.py").write_text(LINEAGE_DAG.format(folder=tmp_path))
+    (dags / "lineage.py").write_text(LINEAGE_DAG.format(folder=tmp_path, name=NAME))
     emitted = tmp_path / "events.json"
     environment = {
         **os.environ,
@@ -74,17 +86,22 @@ def test_openlineage_receives_what_was_read_and_what_was_written(
     assert names(completed["lineage.export"]["inputs"]) == [(tenant, "risks")]
     # `airflow dags test` runs both tasks in one process, whose hooks have one collector.
     assert (tenant, "employees") in names(completed["lineage.in_a_task"]["inputs"])
-    assert ("file", f"{tmp_path}/employees.csv") in names(completed["lineage.in_a_task"]["outputs"])
+    assert ("file", f"{tmp_path}/{NAME}.csv") in names(completed["lineage.in_a_task"]["outputs"])
+    # A task that reads the files gives them the same names.
+    assert set(names(completed["lineage.read"]["inputs"])) >= {
+        ("file", f"{tmp_path}/{NAME}.csv"),
+        ("file", f"{tmp_path}/{NAME}.parquet"),
+    }
     (file,) = completed["lineage.export"]["outputs"]
-    assert names([file]) == [("file", f"{tmp_path}/risks.parquet")]
-    parquet = pq.ParquetFile(tmp_path / "risks.parquet")
+    assert names([file]) == [("file", f"{tmp_path}/{NAME}.parquet")]
+    parquet = pq.ParquetFile(tmp_path / f"{NAME}.parquet")
     fields = {field["name"]: field["type"] for field in file["facets"]["schema"]["fields"]}
     assert list(fields) == parquet.schema_arrow.names
     assert fields["createdAt"] == "timestamp"
     assert set(fields.values()) == {"timestamp", "string"}
     statistics = file["outputFacets"]["outputStatistics"]
     assert statistics["rowCount"] == parquet.metadata.num_rows
-    assert statistics["size"] == (tmp_path / "risks.parquet").stat().st_size
+    assert statistics["size"] == (tmp_path / f"{NAME}.parquet").stat().st_size
 
 
 def names(datasets: list[dict[str, Any]]) -> list[tuple[str, str]]:

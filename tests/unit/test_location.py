@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_oleria.observability.location import Location
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 
 S3 = "https://console.aws.amazon.com/s3/object/"
 GCS = "https://console.cloud.google.com/storage/browser/_details/"
+
+ACCENTED = "one é" if AIRFLOW_V_3_0_PLUS else "one %C3%A9"
+"""Assets of Airflow 2.11 are ASCII."""
 
 
 @pytest.mark.parametrize(
@@ -29,15 +33,21 @@ GCS = "https://console.cloud.google.com/storage/browser/_details/"
         ("file:///data/x.csv", "file:///data/x.csv", ("file", "/data/x.csv"), ""),
         ("/data/x.csv", "file:///data/x.csv", ("file", "/data/x.csv"), ""),
         (
-            "s3://lake/nächte & tage/#1?.csv",
-            "s3://lake/n%C3%A4chte%20&%20tage/%231%3F.csv",
-            ("s3://lake", "nächte & tage/#1?.csv"),
-            f"{S3}lake?prefix=n%C3%A4chte%20%26%20tage/%231%3F.csv",
+            "s3://aws_default@lake/one & 100%/#1?.csv",
+            "s3://lake/one & 100%/%231%3F.csv",
+            ("s3://lake", "one & 100%/%231%3F.csv"),
+            f"{S3}lake?prefix=one%20%26%20100%25/%231%3F.csv",
+        ),
+        (
+            "gs://lake/one é.csv",
+            f"gs://lake/{ACCENTED}.csv",
+            ("gs://lake", f"{ACCENTED}.csv"),
+            f"{GCS}lake/one%20%C3%A9.csv",
         ),
         ("memory://box/x.csv", "memory://box/x.csv", ("memory://box", "x.csv"), ""),
     ],
 )
-def test_each_calls_it_by_its_own_name(
+def test_assets_and_openlineage_have_one_name_for_a_file(
     path: str, uri: str, openlineage: tuple[str, str], console_url: str
 ) -> None:
     location = Location.of(path)
