@@ -202,6 +202,8 @@ class SaveOptions:
     :param min_rows: check: smallest number of rows, without the header.
     :param required_columns: check: columns that the file must have, among others, in any order.
     :param exact_columns: check: the exact header, in this order.
+    :param max_bytes: check: largest size of the CSV, in bytes, without its Content-Encoding. A store that sends without
+        end, or compressed data that unpacks without end, fills no disk.
     :param column_types: for a ``.parquet`` destination: column → type, for columns that are not to be strings:
         ``int64`` and similar, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
         ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty value is null in these.
@@ -218,6 +220,7 @@ class SaveOptions:
     min_rows: int | None = None
     required_columns: Sequence[str] | None = None
     exact_columns: Sequence[str] | None = None
+    max_bytes: int = 50 * 1024**3
     column_types: Mapping[str, str] | None = None
     null_values: Sequence[str] = ()
     on_type_error: Literal["fail", "null"] = "fail"
@@ -229,7 +232,7 @@ class SaveOptions:
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
             name: whole_number(name, getattr(self, name), 1)
-            for name in ("row_group_size", "max_concurrency", "part_size")
+            for name in ("max_bytes", "row_group_size", "max_concurrency", "part_size")
         }
         if self.min_rows is not None:
             checked["min_rows"] = whole_number("min_rows", self.min_rows, 0)

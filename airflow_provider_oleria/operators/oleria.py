@@ -174,6 +174,7 @@ class OleriaDownloadOperator(_SavingOperator):
         counted in the log and in the result's ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
     :param row_group_size: rows in a row group of a ``.parquet``.
+    :param max_bytes: check: largest size of the CSV, in bytes; default 50 GiB.
     :param max_concurrency: how many parts of a large file are transferred at once; 1 uses a single stream.
     :param part_size: size of a part, in bytes. A transfer holds ``max_concurrency`` times ``part_size`` in memory.
     :param multiple_outputs: push each key of the result as an XCom of its own.
@@ -207,6 +208,7 @@ class OleriaDownloadOperator(_SavingOperator):
         on_type_error: Literal["fail", "null"] = SaveOptions.on_type_error,
         compression: str = SaveOptions.compression,
         row_group_size: int = SaveOptions.row_group_size,
+        max_bytes: int = SaveOptions.max_bytes,
         max_concurrency: int = SaveOptions.max_concurrency,
         part_size: int = SaveOptions.part_size,
         multiple_outputs: bool = True,
@@ -233,6 +235,7 @@ class OleriaDownloadOperator(_SavingOperator):
         self.on_type_error = on_type_error
         self.compression = compression
         self.row_group_size = row_group_size
+        self.max_bytes = max_bytes
         self.max_concurrency = max_concurrency
         self.part_size = part_size
         self._saves = destination is not None
@@ -381,6 +384,7 @@ class OleriaSaveDownloadOperator(_SavingOperator):
         counted in the log and in the result's ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
     :param row_group_size: rows in a row group of a ``.parquet``.
+    :param max_bytes: check: largest size of the CSV, in bytes; default 50 GiB.
     :param max_concurrency: how many parts of a large file are transferred at once; 1 uses a single stream.
     :param part_size: size of a part, in bytes. A transfer holds ``max_concurrency`` times ``part_size`` in memory.
     :param multiple_outputs: push each key of the result as an XCom of its own.
@@ -405,6 +409,7 @@ class OleriaSaveDownloadOperator(_SavingOperator):
         on_type_error: Literal["fail", "null"] = SaveOptions.on_type_error,
         compression: str = SaveOptions.compression,
         row_group_size: int = SaveOptions.row_group_size,
+        max_bytes: int = SaveOptions.max_bytes,
         max_concurrency: int = SaveOptions.max_concurrency,
         part_size: int = SaveOptions.part_size,
         multiple_outputs: bool = True,
@@ -422,6 +427,7 @@ class OleriaSaveDownloadOperator(_SavingOperator):
         self.on_type_error = on_type_error
         self.compression = compression
         self.row_group_size = row_group_size
+        self.max_bytes = max_bytes
         self.max_concurrency = max_concurrency
         self.part_size = part_size
         text("download_id", download_id)

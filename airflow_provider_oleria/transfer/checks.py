@@ -14,7 +14,7 @@ class Checks:
 
     A check that fails raises :class:`OleriaCheckError`, with its name, what was expected and what was found.
 
-    :param options: the checks are ``min_rows``, ``required_columns`` and ``exact_columns``.
+    :param options: the checks are ``max_bytes``, ``min_rows``, ``required_columns`` and ``exact_columns``.
     :param row_count: returns the number of rows, once the CSV has been received.
     """
 
@@ -22,6 +22,7 @@ class Checks:
         self._options = options
         self._row_count = row_count
         self._header = Header()
+        self._size = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -29,7 +30,10 @@ class Checks:
         return self._header.columns
 
     def write(self, chunk: bytes, /) -> None:
-        """Check the header once it is complete."""
+        """Check the size, and the header once it is complete."""
+        self._size += len(chunk)
+        if self._size > self._options.max_bytes:
+            raise _failed("max_bytes", f"at most {self._options.max_bytes:,} bytes", "more")
         if not self._header.complete:
             self._header.write(chunk)
             if self._header.complete:

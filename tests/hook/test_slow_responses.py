@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.api.tokens import TOKENS
+from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
+    OleriaCheckError,
     OleriaError,
     OleriaResponseLostError,
     OleriaRetriesExhaustedError,
@@ -135,12 +137,12 @@ def test_a_token_request_ends_with_the_wait_that_needs_it(
     assert server.requests["GET /v1/downloads/id-1"] == 1  # the fixture's
 
 
-def save_from(server: Server, reply: Slow, destination: Path) -> None:
+def save_from(server: Server, reply: Slow, destination: Path, options: SaveOptions = SaveOptions()) -> None:  # noqa: B008  # frozen
     server.replies["GET /v1/downloads/id-1"] = whole(
         {"id": "id-1", "status": "completed", "url": f"{server.url}/export.csv"}
     )
     server.replies["GET /export.csv"] = reply
-    OleriaHook().save_download("id-1", destination.as_uri())
+    OleriaHook().save_download("id-1", destination.as_uri(), options)
 
 
 @pytest.mark.parametrize("etag", [b'"one"', b'W/"one"'])
@@ -152,6 +154,18 @@ def test_a_store_that_sends_hardly_anything_is_given_up(
     with pytest.raises(OleriaError, match=r"the store sent \d+ bytes in \d+ s, less than 100 a second"):
         reply = Slow(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: %b\r\n\r\n" % etag)
         save_from(server, reply, tmp_path / "out.csv")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_sends_without_end_fills_no_disk(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", connection(server.url, timeout=60, retry_attempts=1))
+    chunk = b"10000\r\n" + b"row\n" * 0x4000 + b"\r\n"
+    endless = Slow(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk)
+    with pytest.raises(OleriaCheckError, match="max_bytes: expected at most 200,000 bytes"):
+        save_from(server, endless, tmp_path / "out.csv", SaveOptions(max_bytes=200_000))
 
     assert not list(tmp_path.iterdir())
 

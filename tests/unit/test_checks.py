@@ -31,6 +31,15 @@ def test_the_header_is_read_as_csv(content: bytes, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_file_may_have_max_bytes_and_no_more(size: int) -> None:
+    check(b"a\n1\n2\n", size, max_bytes=6)
+    with pytest.raises(
+        OleriaCheckError, match="max_bytes: expected at most 5 bytes; found more. The previous"
+    ):
+        check(b"a\n1\n2\n", size, max_bytes=5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
 def test_a_newline_within_a_quoted_name_does_not_end_the_header(size: int) -> None:
     check(b'"a\nb",c\n1,2\n', size, exact_columns=["a\nb", "c"])
 
