@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import os
 import random
 import shutil
@@ -62,23 +61,7 @@ def _nothing_from_another_test() -> None:
 
 
 @pytest.fixture
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off of milliseconds for every Connection; unit/test_backoff.py tests the real delays."""
-    from airflow_provider_oleria.connection import settings
-
-    monkeypatch.setattr(settings, "DEFAULT_RETRY", settings.RetryPolicy(initial_backoff=0.01))
-
-
-@pytest.fixture
-def slow_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection is fast enough alone, not even on loopback: what can be fetched in parts is."""
-    from airflow_provider_oleria.transfer import source
-
-    monkeypatch.setattr(source, "FAST_CONNECTION", math.inf)
-
-
-@pytest.fixture
-def no_waiting(oleria_sandbox: Sandbox, short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_waiting(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exports are complete at once, and nothing spreads load over seconds: DAGs keep their own intervals."""
     oleria_sandbox.settings.export_seconds = 0
     monkeypatch.setattr(random, "random", lambda: 0.0)

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 
 from airflow_provider_oleria.api.single_flight import SingleFlight
-from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings
+from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.net.route import Route, find_route
 
 ReadConnection = Callable[[], Awaitable[Settings]]
@@ -136,7 +136,7 @@ def _access(settings: Settings) -> Access:
     route = find_route(settings.api_url, settings, in_triggerer=True)
     options = {
         "timeout": aiohttp.ClientTimeout(
-            total=settings.total_timeout, connect=CONNECT_TIMEOUT, sock_read=settings.timeout
+            total=settings.total_timeout, connect=settings.connect_timeout, sock_read=settings.timeout
         ),
         "ssl": route.ca_bundle.tls_context("aiohttp") if settings.api_url.startswith("https://") else True,
         "proxy": route.proxy and route.proxy.url,

@@ -72,6 +72,12 @@ EXTRAS: Final = {
         placeholder=f"{DEFAULT_RETRY.max_attempts}",
         type="integer",
     ),
+    "retry_delay": Extra(
+        label="First retry delay",
+        help=f"In seconds; it doubles with each retry. Leave it empty for {DEFAULT_RETRY.initial_backoff:.0f}.",
+        placeholder=f"{DEFAULT_RETRY.initial_backoff:.0f}",
+        type="integer",
+    ),
     "retry_max_wait": Extra(
         label="Longest wait for retries",
         help=f"Of one call, in all, in seconds. Leave it empty for {DEFAULT_RETRY.max_wait:.0f}.",

@@ -21,8 +21,8 @@ DEFAULT_CONN_ID: Final = "oleria_default"
 DEFAULT_SCOPE: Final = "ClientCredentialsResourceServer/client_credentials_base_scope"
 """The scope of Oleria's token guide."""
 
-CONNECT_TIMEOUT: Final = 10.0
-"""Longest wait for a connection, in seconds."""
+_CONNECT_TIMEOUT: Final = 10.0
+"""Longest wait for a connection, in seconds, unless ``timeout`` is shorter."""
 
 DEFAULT_TIMEOUT: Final = 60.0
 
@@ -97,6 +97,11 @@ class Settings:
         raise TypeError("Settings hold the client secret: they are neither pickled nor copied")
 
     @property
+    def connect_timeout(self) -> float:
+        """Longest wait for a connection, in seconds."""
+        return min(_CONNECT_TIMEOUT, self.timeout)
+
+    @property
     def total_timeout(self) -> float:
         """Longest time that one call takes in all, in seconds, however slowly its response arrives."""
         return 5 * self.timeout
@@ -127,7 +132,7 @@ def read_settings(
     :param login: used if there is no extra ``client_id``.
     :param password: used if there is no extra ``client_secret``.
     :param extra: the extras ``client_id``, ``client_secret``, ``auth_url``, ``audience``, ``scope``, ``timeout``
-        (seconds), ``verify``, ``store_hosts``, ``retry_attempts`` and ``retry_max_wait`` (seconds).
+        (seconds), ``verify``, ``store_hosts``, ``retry_attempts``, ``retry_delay`` and ``retry_max_wait`` (seconds).
     :raises OleriaConfigurationError: fields are missing or malformed; the message names all of them and the remedies.
     """
     problems: list[str] = []
@@ -176,6 +181,7 @@ def read_settings(
             DEFAULT_RETRY,
             max_attempts=checked(_attempts, extra, "retry_attempts", DEFAULT_RETRY.max_attempts),
             max_wait=checked(_seconds, extra, "retry_max_wait", DEFAULT_RETRY.max_wait),
+            initial_backoff=checked(_seconds, extra, "retry_delay", DEFAULT_RETRY.initial_backoff),
         ),
     )
     if problems:

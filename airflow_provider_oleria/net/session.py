@@ -11,7 +11,7 @@ from oauthlib.oauth2 import BackendApplicationClient
 from requests.adapters import HTTPAdapter
 from requests_oauthlib import OAuth2Session
 
-from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, Settings, is_loopback
+from airflow_provider_oleria.connection.settings import Settings, is_loopback
 from airflow_provider_oleria.exceptions import OleriaError, OleriaProtocolError
 from airflow_provider_oleria.net.addresses import Resolve, ResolvingConnection
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
@@ -139,7 +139,7 @@ class SafeSession(OAuth2Session):
         is_streamed = kwargs.get("stream")
         max_bytes = kwargs.pop("max_bytes", self._max_bytes)
         kwargs |= {"allow_redirects": False, "stream": True}
-        kwargs["timeout"] = kwargs.get("timeout") or (CONNECT_TIMEOUT, settings.timeout)
+        kwargs["timeout"] = kwargs.get("timeout") or (settings.connect_timeout, settings.timeout)
         limit = ReadLimit(self._total_timeout)
         problem: OleriaError
         try:

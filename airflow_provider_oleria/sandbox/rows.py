@@ -51,27 +51,29 @@ def select(
     rows: range,
     filter_by: Sequence[Mapping[str, Any]] = (),
     sort_by: Sequence[Mapping[str, Any]] = (),
+    batch: int = BATCH,
 ) -> Iterator[Sequence[int]]:
     """The numbers of the selected rows in order, in batches.
 
     :param sort_by: sort orders, applied in turn. Rows that tie keep their order; empty values come last.
+    :param batch: rows of one batch.
     :raises ValueError: if there are more rows to sort than :data:`MOST_SORTED`.
     """
     tests = [(columns[item["field"]], passes(item)) for item in filter_by]
     if not sort_by:
-        yield from _filtered(rows, tests)
+        yield from _filtered(rows, tests, batch)
         return
     chosen: list[int] = []
-    for batch in _filtered(rows, tests):
-        chosen += batch
+    for part in _filtered(rows, tests, batch):
+        chosen += part
         if len(chosen) > MOST_SORTED:
             raise ValueError(
                 f"the sandbox sorts {MOST_SORTED:,} rows at most: set fewer rows, or do not sort"
             )
     for item in reversed(sort_by):
         chosen = _sorted(chosen, columns[item["field"]], descending=item["sortType"] == "desc")
-    for start in range(0, len(chosen), BATCH):
-        yield chosen[start : start + BATCH]
+    for start in range(0, len(chosen), batch):
+        yield chosen[start : start + batch]
 
 
 def passes(item: Mapping[str, Any]) -> Callable[[Value], bool]:
@@ -99,14 +101,14 @@ def _operand(data_type: str, filter_type: str, value: Any) -> Any:
 
 
 def _filtered(
-    rows: range, tests: Sequence[tuple[Column, Callable[[Value], bool]]]
+    rows: range, tests: Sequence[tuple[Column, Callable[[Value], bool]]], batch: int
 ) -> Iterator[Sequence[int]]:
-    for start in range(0, len(rows), BATCH):
-        batch: Sequence[int] = rows[start : start + BATCH]
+    for start in range(0, len(rows), batch):
+        part: Sequence[int] = rows[start : start + batch]
         for column, test in tests:
-            batch = list(compress(batch, map(test, column.values(batch))))
-        if batch:
-            yield batch
+            part = list(compress(part, map(test, column.values(part))))
+        if part:
+            yield part
 
 
 def _sorted(rows: list[int], column: Column, *, descending: bool) -> list[int]:

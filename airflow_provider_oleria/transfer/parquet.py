@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import pyarrow as pa
@@ -22,23 +23,32 @@ from airflow_provider_oleria.transfer.csv_records import Header, Quotes, last_re
 
 log = logging.getLogger(__name__)
 
-_PIECE_SIZE: Final = 8 * 1024 * 1024
-"""Bytes of CSV that are converted at a time."""
-
-_BLOCK_SIZE: Final = 2 * 1024 * 1024
-"""Bytes of a piece that one thread converts at a time."""
-
 _THREADS: Final = int(pa.__version__.partition(".")[0]) >= 26
 """Arrow's threaded CSV reader was seen to hang in 16.1, 18.1 and 21.0, and not in 26.0 (2026-11-28)."""
-
-_MAX_RECORD_SIZE: Final = 16 * 1024 * 1024
-"""Bytes. What converting a record takes is several times its size."""
-_MAX_ROW_GROUP_SIZE: Final = 64 * 1024 * 1024
 
 _COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 _ZONED: Final = re.compile(r"timestamp(?:\[(s|ms|us|ns), ?tz=([\w/+:-]+)\])?")
 _FRACTION_DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 _BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is held in memory at once, in bytes.
+
+    :param piece: CSV that is converted at a time.
+    :param block: of a piece, what one thread converts at a time.
+    :param record: the longest record. What converting it takes is several times its size.
+    :param row_group: converted rows after which a row group ends.
+    """
+
+    piece: int = 8 * 1024 * 1024
+    block: int = 2 * 1024 * 1024
+    record: int = 16 * 1024 * 1024
+    row_group: int = 64 * 1024 * 1024
+
+
+_SIZES: Final = Sizes()
 
 
 def check(options: SaveOptions) -> None:
@@ -63,15 +73,17 @@ class ParquetWriter:
 
     :param write: receives the bytes of the Parquet file.
     :param options: checked by :func:`check`.
+    :param sizes: how much is held in memory at once.
     """
 
-    def __init__(self, write: Callable[[bytes], object], options: SaveOptions) -> None:
+    def __init__(self, write: Callable[[bytes], object], options: SaveOptions, sizes: Sizes = _SIZES) -> None:
+        self._sizes = sizes
         self._sink = _Sink(write)
         self._options = options
         self._types = {column: _type(column, name) for column, name in (options.column_types or {}).items()}
         self._null_values = ["", *options.null_values]
         self._header = Header()
-        self._pieces = _Pieces()
+        self._pieces = _Pieces(sizes)
         self.row_count = 0
         self._schema: pa.Schema | None = None
         self._parquet: Any = None
@@ -128,8 +140,8 @@ class ParquetWriter:
         if self._schema is None:
             self._begin()
         self._convert(self._pieces.add(records))
-        if self._pieces.size > _MAX_RECORD_SIZE:
-            size = _MAX_RECORD_SIZE >> 20
+        if self._pieces.size > self._sizes.record:
+            size = self._sizes.record >> 20
             self._refuse(0, f"the record is longer than {size} MiB: a quoted field has no end?")
 
     def _begin(self) -> None:
@@ -189,7 +201,9 @@ class ParquetWriter:
             pa.BufferReader(data),
             # Without threads, one block: only then Arrow's errors name the row.
             pa_csv.ReadOptions(
-                use_threads=threads, block_size=_BLOCK_SIZE if threads else len(data) + 1, column_names=names
+                use_threads=threads,
+                block_size=self._sizes.block if threads else len(data) + 1,
+                column_names=names,
             ),
             pa_csv.ParseOptions(newlines_in_values=b'"' in data, ignore_empty_lines=len(names) > 1),
             pa_csv.ConvertOptions(
@@ -238,7 +252,7 @@ class ParquetWriter:
 
     def _write_row_groups(self, *, final: bool = False) -> None:
         rows = sum(map(len, self._tables))
-        full = final or sum(table.nbytes for table in self._tables) >= _MAX_ROW_GROUP_SIZE
+        full = final or sum(table.nbytes for table in self._tables) >= self._sizes.row_group
         ready = rows if full else rows - rows % self._options.row_group_size
         if ready:
             table = pa.concat_tables(self._tables)
@@ -273,11 +287,12 @@ class _Pieces:
     ``size`` is how many bytes are waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes
         self.quotes = Quotes()
         self.size = 0
         self._chunks: list[bytes] = []
-        self._next_search = _PIECE_SIZE
+        self._next_search = self._sizes.piece
 
     def add(self, chunk: bytes) -> bytes:
         """Whole records, once there is a piece of them; else nothing."""
@@ -285,19 +300,19 @@ class _Pieces:
         self.quotes.read(chunk)
         self._chunks.append(chunk)
         self.size += len(chunk)
-        if self.size < _PIECE_SIZE:
+        if self.size < self._sizes.piece:
             return b""
         end = last_record_end(before + chunk) - len(before)
         if end <= 0:
             # A record may end in an earlier chunk. Searching again only at twice the size keeps the work linear.
             if self.size < self._next_search:
                 return b""
-            self._next_search = min(2 * self.size, _MAX_RECORD_SIZE + 1)
+            self._next_search = min(2 * self.size, self._sizes.record + 1)
             self._chunks = [chunk := b"".join(self._chunks)]
             end = last_record_end(chunk)
             if not end:
                 return b""
-        self._next_search = _PIECE_SIZE
+        self._next_search = self._sizes.piece
         return self._take(end)
 
     def end(self) -> tuple[bytes, bytes]:

@@ -46,6 +46,7 @@ def transfer(
     destination: ObjectStoragePath,
     settings: Settings,
     options: SaveOptions,
+    source: Callable[..., Source] = Source,
 ) -> Transferred:
     """Save a completed export. The destination is replaced once the file is complete and checked, or left unchanged.
 
@@ -53,6 +54,7 @@ def transfer(
     :param destination: the file to write.
     :param settings: for the timeouts and certificates.
     :param options: how to fetch the file, and what it must be.
+    :param source: creates the :class:`Source` of the file's bytes.
     :raises OleriaRetriesExhaustedError: the file did not arrive completely within the retry budget.
     :raises OleriaObjectChangedError: the store replaced the file during both attempts.
     :raises OleriaCheckError: a check failed.
@@ -60,18 +62,24 @@ def transfer(
     """
     guard_library_logs()
     try:
-        return _transfer(fresh_url, destination, settings, options)
+        return _transfer(fresh_url, destination, settings, options, source)
     except OleriaObjectChangedError as error:
         log.warning("%s. Nothing is published; starting over once.", error)
-    return _transfer(fresh_url, destination, settings, options)
+    return _transfer(fresh_url, destination, settings, options, source)
 
 
 def _transfer(
-    fresh_url: Callable[[], str], destination: ObjectStoragePath, settings: Settings, options: SaveOptions
+    fresh_url: Callable[[], str],
+    destination: ObjectStoragePath,
+    settings: Settings,
+    options: SaveOptions,
+    new_source: Callable[..., Source],
 ) -> Transferred:
     with ExitStack() as stack:
         source = stack.enter_context(
-            Source(fresh_url, settings, max_concurrency=options.max_concurrency, part_size=options.part_size)
+            new_source(
+                fresh_url, settings, max_concurrency=options.max_concurrency, part_size=options.part_size
+            )
         )
         file = stack.enter_context(publish(destination, source.size or 0, options.max_concurrency))
         path = str(destination)

@@ -32,14 +32,25 @@ class Source:
     :param settings: timeouts, retries and certificates.
     :param max_concurrency: ranges in flight; with 1 the object is read in one stream.
     :param part_size: bytes of each range.
+    :param fast_connection: bytes a second of one connection that needs no others beside it.
+    :param read_size: bytes of one read.
     """
 
     def __init__(
-        self, fresh_url: Callable[[], str], settings: Settings, *, max_concurrency: int, part_size: int
+        self,
+        fresh_url: Callable[[], str],
+        settings: Settings,
+        *,
+        max_concurrency: int,
+        part_size: int,
+        fast_connection: float = FAST_CONNECTION,
+        read_size: int = READ_SIZE,
     ) -> None:
         self._object = StoredObject(fresh_url, settings, connections=max_concurrency)
         self._max_concurrency = max_concurrency
         self._part_size = part_size
+        self._fast_connection = fast_connection
+        self._read_size = read_size
         self._reading: Generator[bytes, None, None]
 
     @property
@@ -55,7 +66,7 @@ class Source:
     def __enter__(self) -> Self:
         """Open the object with one plain GET, which is all that a small file needs."""
         self._first = self._object.open()
-        self._reading = self._object.stream(0, self.size, self._first, READ_SIZE)
+        self._reading = self._object.stream(0, self.size, self._first, self._read_size)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -79,7 +90,7 @@ class Source:
 
     def _adapt(self, stream: Generator[bytes, None, None], size: int) -> Generator[bytes, None, None]:
         """Read ``stream`` while it is fast, then the rest of the object in parts."""
-        at, speed = 0, _SpeedMeter()
+        at, speed = 0, _SpeedMeter(self._fast_connection)
         with closing(stream):
             for chunk in speed.measure(stream):
                 at += len(chunk)
@@ -117,7 +128,7 @@ class Source:
                 part = pending.popleft().result()
                 left = part.tell()
                 part.seek(0)
-                while left and (chunk := part.read(min(left, READ_SIZE))):
+                while left and (chunk := part.read(min(left, self._read_size))):
                     left -= len(chunk)
                     yield chunk
                 buffers.append(part)
@@ -128,7 +139,9 @@ class Source:
 
     def _read_part(self, buffer: mmap, start: int, end: int, response: requests.Response | None) -> mmap:
         buffer.seek(0)
-        for chunk in self._object.stream(start, end, response, READ_SIZE // 4):  # several at once, each slow
+        for chunk in self._object.stream(
+            start, end, response, self._read_size // 4
+        ):  # several at once, each slow
             buffer.write(chunk)
             if self._object.stopped.is_set():
                 break
@@ -136,9 +149,10 @@ class Source:
 
 
 class _SpeedMeter:
-    """Measures whether a connection is slower than ``FAST_CONNECTION``."""
+    """Measures whether a connection is slower than ``fast`` bytes a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, fast: float) -> None:
+        self._fast = fast
         self.is_slow = False
 
     def measure(self, stream: Iterable[bytes]) -> Iterator[bytes]:
@@ -148,7 +162,7 @@ class _SpeedMeter:
         for chunk in stream:
             waited += time.monotonic() - started
             received += len(chunk)
-            self.is_slow = waited > SPEED_WINDOW / FAST_CONNECTION
+            self.is_slow = waited > SPEED_WINDOW / self._fast
             if received > SPEED_WINDOW:
                 received, waited = 0, 0.0
             yield chunk

@@ -14,7 +14,7 @@ from typing import Final
 
 import requests
 
-from airflow_provider_oleria.connection.settings import CONNECT_TIMEOUT, RetryPolicy, Settings
+from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.exceptions import (
     OleriaError,
     OleriaObjectChangedError,
@@ -160,7 +160,9 @@ class StoredObject:
             request.url = url.value  # as it was signed: requests normalizes it
             with read_limit(limit):
                 response = self._adapter.send(
-                    request, stream=True, timeout=(CONNECT_TIMEOUT, self._settings.timeout)
+                    request,
+                    stream=True,
+                    timeout=(self._settings.connect_timeout, self._settings.timeout),
                 )
         except REQUESTS_ERRORS as error:
             problem = requests_failure(error, route)

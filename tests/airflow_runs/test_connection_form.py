@@ -93,6 +93,7 @@ def test_the_webserver_shows_the_form_and_stores_what_is_put_in(
         "auth_url": "http://127.0.0.1:8089/oauth2/token",
         "timeout": None,
         "retry_attempts": None,
+        "retry_delay": None,
         "retry_max_wait": None,
     }
     settings = OleriaHook("from_the_form")._settings

@@ -20,8 +20,6 @@ from .test_download_runs import assert_whole, both_modes
 
 Clear = Callable[[DAG, Run], Run]
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 RESUMING = "Resuming download"
 REPLACING = "Starting a new download instead of resuming"
 

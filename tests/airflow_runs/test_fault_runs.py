@@ -21,8 +21,6 @@ from tests.leaks import assert_no_secret
 from .conftest import REMEMBERS, RunDag, new_dag
 from .test_download_runs import assert_whole, both_modes
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 @dataclass
 class Case:

@@ -23,8 +23,6 @@ from .exports import created, export_dag, remembering, when
 
 Clear = Callable[[DAG, Run], Run]
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 def no_part_is_left(folder: Path) -> bool:
     return not list(folder.iterdir())

@@ -29,8 +29,6 @@ from .test_download_runs import assert_whole, both_modes
 
 HOST = "devx.tenant.invalid"
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from airflow_provider_oleria.api.polling import PollSchedule
-from airflow_provider_oleria.check import evidence
 from airflow_provider_oleria.check.__main__ import main
 from airflow_provider_oleria.check.assumptions import ASSUMPTIONS
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.leaks import assert_no_secret, cells_of
-
-pytestmark = pytest.mark.usefixtures("short_pauses")
 
 CLAIMS = {item.examine.__name__: item for item in ASSUMPTIONS}
 
@@ -49,7 +45,6 @@ def check(
     oleria_sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Check:
     """Runs a check; whatever it comes to, its output gives nothing away."""
-    monkeypatch.setattr(evidence, "SCHEDULE", PollSchedule(0.01, 0.01))
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
     oleria_sandbox.settings.update({"rows": 50, "export_seconds": 0})
 

@@ -94,13 +94,7 @@ def test_a_part_of_a_dag_runs(
 def test_the_tests_pass(here: Callable[[Block], str], tmp_path: Path) -> None:
     """In a pytest of their own, which finds the README's first DAG in the DAGs folder."""
     tests = [block for block in BLOCKS if block.is_test]
-    files = {
-        "dags/oleria_identities.py": next(block for block in BLOCKS if block.is_dag_file).code,
-        "conftest.py": (
-            "from airflow_provider_oleria.connection import settings\n\n"
-            "settings.DEFAULT_RETRY = settings.RetryPolicy(initial_backoff=0.01)\n"
-        ),
-    }
+    files = {"dags/oleria_identities.py": next(block for block in BLOCKS if block.is_dag_file).code}
     files |= {f"test_{block.page.stem}_{block.line}.py": here(block) for block in tests}
     for name, code in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -16,7 +16,6 @@ import pytest
 from airflow.models.connection import Connection
 
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.net import session
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .certificates import self_signed
@@ -133,8 +132,8 @@ def test_a_name_that_does_not_exist(form: Form) -> None:
     assert result().startswith("devx.tenant.invalid: its name cannot be resolved")
 
 
-def test_a_firewall_that_swallows_everything(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "CONNECT_TIMEOUT", 0.3)
+def test_a_firewall_that_swallows_everything(form: Form) -> None:
+    form.fill_in(timeout=0.3)
     with ExitStack() as stack:
         # Once its queue is full, a listener that accepts none leaves connections unanswered, as a firewall does.
         listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0), backlog=0)))

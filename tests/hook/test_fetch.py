@@ -17,11 +17,8 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from airflow_provider_oleria.transfer import source
 
 from .saving import ONE_STREAM, PARTS, ROWS, assert_whole, either_way, make, save
-
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 
 def ranges(sandbox: Sandbox) -> list[str | None]:
@@ -45,13 +42,26 @@ def test_a_large_file_comes_in_parts_each_once_from_where_the_first_connection_i
 
 
 def test_a_connection_that_is_fast_enough_brings_a_large_file_alone(
-    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(source, "FAST_CONNECTION", 1.0)
-    save(large_download, tmp_path / "out.csv")
+    save(large_download, tmp_path / "out.csv", fast_connection=1.0)
 
     assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
     assert ranges(oleria_sandbox) == [None]
+
+
+def test_the_hook_fetches_in_parts_where_the_store_limits_each_connection(
+    oleria_sandbox: Sandbox, large_download: str, tmp_path: Path
+) -> None:
+    oleria_sandbox.settings.bytes_per_second = 100_000
+    OleriaHook().save_download(
+        large_download,
+        (tmp_path / "out.csv").as_uri(),
+        SaveOptions(max_concurrency=16, part_size=PARTS.part_size),
+    )
+
+    assert_whole(oleria_sandbox, large_download, tmp_path / "out.csv")
+    assert len(ranges(oleria_sandbox)) > 2
 
 
 def test_a_small_file_takes_one_plain_get(
@@ -187,9 +197,9 @@ def test_content_encoding_is_taken_off(
     oleria_sandbox.settings.update({"rows": ROWS, "export_seconds": 0, "content_encoding": encoding})
     large_download = make(oleria_sandbox)
     oleria_sandbox.fail(Fault(kind="fetch", cut=30_000))
-    OleriaHook().save_download(
+    save(
         large_download,
-        (tmp_path / "out.csv").as_uri(),
+        tmp_path / "out.csv",
         SaveOptions(max_concurrency=options.max_concurrency, part_size=32_768),
     )
 

@@ -30,8 +30,6 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 def test_create_wait_save(oleria_sandbox: Sandbox, tmp_path: Path) -> None:
     hook = OleriaHook()

@@ -17,7 +17,7 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 
-pytestmark = pytest.mark.usefixtures("short_pauses", "nothing_left_open")
+pytestmark = pytest.mark.usefixtures("nothing_left_open")
 
 MANY = 300
 

@@ -39,8 +39,6 @@ HOST = "devx.tenant.invalid"
 STORE = "store.tenant.invalid"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle")
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,6 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 
 def test_a_revoked_token_is_replaced_once(oleria_sandbox: Sandbox, download_id: str, ask: Ask) -> None:
     oleria_sandbox.revoke_tokens()

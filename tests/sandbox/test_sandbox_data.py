@@ -31,9 +31,10 @@ def rows_of(
     filter_by: Any = (),
     sort_by: Any = (),
     day: int = 0,
+    batch: int = engine.BATCH,
 ) -> list[Row]:
     columns = columns_of(context, seed, day)
-    chosen = engine.select(columns, present(rows, day), filter_by, sort_by)
+    chosen = engine.select(columns, present(rows, day), filter_by, sort_by, batch)
     pieces = list(engine.csv_of(columns, chosen))
     read = list(csv.DictReader(io.StringIO("".join(text for _, text in pieces), newline=""), strict=True))
     assert sum(count for count, _ in pieces) == len(read)
@@ -125,11 +126,10 @@ def test_no_rows_are_none_on_any_day() -> None:
     assert rows_of(rows=0, day=9) == []
 
 
-def test_a_row_does_not_depend_on_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_does_not_depend_on_how_many_there_are() -> None:
     many = rows_of(rows=3000)
     assert rows_of(rows=100) == many[:100]
-    monkeypatch.setattr(engine, "BATCH", 7)
-    assert rows_of(rows=3000) == many
+    assert rows_of(rows=3000, batch=7) == many
 
 
 def test_no_rows_are_a_header() -> None:
@@ -232,11 +232,6 @@ def test_every_published_operator_is_tried() -> None:
     assert tried | apart == {(kind, name) for kind, names in OPERATORS.items() for name in names}
 
 
-@pytest.fixture
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BATCH", 64)
-
-
 SORTS = [
     [Sort.asc("createdAt")],
     [Sort.desc("dormantDays")],
@@ -248,7 +243,6 @@ SORTS = [
 ]
 
 
-@pytest.mark.usefixtures("_small_batches")
 @pytest.mark.parametrize(
     "sort_by", SORTS, ids=lambda items: " ".join(f"{i['field']}-{i['sortType']}" for i in items)
 )
@@ -260,16 +254,15 @@ def test_sorted_as_asked(sort_by: list[dict[str, str]]) -> None:
         full = [row for row in wanted if row[name]]
         full.sort(key=lambda row: int(row[name]) if number else row[name], reverse=item["sortType"] == "desc")
         wanted = full + [row for row in wanted if not row[name]]
-    assert rows_of(sort_by=sort_by) == wanted
+    assert rows_of(sort_by=sort_by, batch=64) == wanted
 
 
-@pytest.mark.usefixtures("_small_batches")
 def test_filtered_and_sorted() -> None:
     item = Filter.string("department").eq("Sales")
     wanted = sorted(
         (row for row in rows_of() if row["department"] == "Sales"), key=lambda row: row["createdAt"]
     )
-    assert rows_of(filter_by=[item], sort_by=[Sort.asc("createdAt")]) == wanted
+    assert rows_of(filter_by=[item], sort_by=[Sort.asc("createdAt")], batch=64) == wanted
 
 
 def test_unsorted_rows_are_never_in_memory_all_at_once() -> None:
@@ -288,11 +281,11 @@ def test_unsorted_rows_are_never_in_memory_all_at_once() -> None:
     assert peak < 64 << 20
 
 
-def test_more_rows_than_can_be_sorted_are_an_error(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MOST_SORTED", 499)
+def test_more_rows_than_can_be_sorted_are_an_error(client: Client) -> None:
+    client.sandbox.settings.rows = engine.MOST_SORTED + 1
     download_id = client.create(sortBy=[Sort.asc("createdAt")])
-    with pytest.raises(ValueError, match="sorts 499 rows at most"):
+    with pytest.raises(ValueError, match="sorts 1,000,000 rows at most"):
         client.sandbox.expected(download_id)
     failed = client.get(download_id).json()
-    assert (failed["status"], "sorts 499 rows" in failed["error"]["message"]) == ("failed", True)
-    assert client.export(sortBy=[Sort.asc("createdAt")], filterBy=[Filter.string("department").eq("Sales")])
+    assert (failed["status"], "sorts 1,000,000 rows" in failed["error"]["message"]) == ("failed", True)
+    assert client.export(sortBy=[Sort.asc("createdAt")], filterBy=[Filter.string("email").contains(".777@")])

@@ -17,8 +17,6 @@ from airflow_provider_oleria.transfer.destination.parts import part_name
 from airflow_provider_oleria.transfer.pipeline import prepared
 from tests.airflow_names import attach
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 PATH = "memory://lake/out.csv"
 
 

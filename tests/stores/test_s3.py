@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+import math
 import random
 import socket
 import threading
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.parquet
@@ -36,10 +38,9 @@ from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
 from airflow_provider_oleria.transfer.pipeline import transfer
+from airflow_provider_oleria.transfer.source import Source
 from tests.servers.processes import until
 from tests.servers.s3 import Bucket, Gateway
-
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
 
 SMALL = 1_000
 LARGE = 80_000
@@ -225,6 +226,7 @@ def test_from_s3_to_s3_in_every_format_over_breaking_connections(bucket: Bucket,
             ObjectStoragePath(bucket.path(f"out{suffix}")),
             SETTINGS,
             SaveOptions(max_concurrency=3, part_size=500_000),
+            partial(Source, fast_connection=math.inf),
         )
 
     stored = bucket.read(f"out{suffix}")

@@ -8,9 +8,9 @@ import hashlib
 import io
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,8 +19,8 @@ from airflow_provider_oleria.compat import ObjectStoragePath
 from airflow_provider_oleria.connection.settings import RetryPolicy, Settings
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.transfer import source
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
+from airflow_provider_oleria.transfer.source import Source
 
 from .store import Answer, Store
 
@@ -83,13 +83,15 @@ def fetched(
     with (
         TemporaryDirectory() as folder,
         store(content, breaks).serving() as url,
-        patch.object(source, "READ_SIZE", 700),
-        patch.object(source, "FAST_CONNECTION", fast),
     ):
         file = Path(folder) / "out.csv"
         try:
             done = transfer(
-                lambda: f"{url}?X-Amz-Signature=f00d", ObjectStoragePath(file.as_uri()), SETTINGS, options
+                lambda: f"{url}?X-Amz-Signature=f00d",
+                ObjectStoragePath(file.as_uri()),
+                SETTINGS,
+                options,
+                partial(Source, fast_connection=fast, read_size=700),
             )
         except OleriaError:
             done = None

@@ -20,9 +20,7 @@ from airflow_provider_oleria.exceptions import (
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.airflow_names import attach
 
-from .store import Answer, Store, either_way
-
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
+from .store import SLOW, Answer, Store, either_way
 
 
 @pytest.fixture
@@ -72,7 +70,7 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
             retry=RetryPolicy(initial_backoff=0.01),
         )
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
-            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options)
+            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options, SLOW)
 
         assert store.find("memory://") == []
         deadline = time.monotonic() + 30

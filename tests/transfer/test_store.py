@@ -19,9 +19,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.transfer.pipeline import transfer
 
-from .store import CONTENT, ONE_STREAM, PARTS, ROWS, Answer, Line, Store, either_way
-
-pytestmark = pytest.mark.usefixtures("short_pauses", "slow_lines")
+from .store import CONTENT, ONE_STREAM, PARTS, ROWS, SLOW, Answer, Line, Store, either_way
 
 
 def rightly(_: int, answer: Answer) -> Answer:
@@ -219,7 +217,7 @@ def test_when_no_fresh_url_is_to_be_had_the_api_is_asked_once_for_all_parts(
             retry=RetryPolicy(initial_backoff=0.01),
         )
         with pytest.raises(OleriaRetriesExhaustedError, match="the API is down"):
-            transfer(fresh_url, ObjectStoragePath(line.file.as_uri()), settings, PARTS)
+            transfer(fresh_url, ObjectStoragePath(line.file.as_uri()), settings, PARTS, SLOW)
     line.assert_nothing()
     assert len(asked) == 2
 

@@ -201,5 +201,5 @@ def _as_airflow_reads(text: str) -> Any:
 
 def test_retries_are_as_the_connection_has_them() -> None:
     assert read().retry == RetryPolicy()
-    retry = read({**EXTRA, "retry_attempts": "3", "retry_max_wait": 90}).retry
-    assert (retry.max_attempts, retry.max_wait) == (3, 90.0)
+    retry = read({**EXTRA, "retry_attempts": "3", "retry_max_wait": 90, "retry_delay": 0.5}).retry
+    assert retry == RetryPolicy(max_attempts=3, max_wait=90.0, initial_backoff=0.5)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from airflow_provider_oleria.exceptions import OleriaFatalError, OleriaFormatError, OleriaInputError
 from airflow_provider_oleria.transfer import parquet
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
-from airflow_provider_oleria.transfer.formats import SaveOptions, check_options, writer_for
+from airflow_provider_oleria.transfer.formats import SaveOptions, Writer, check_options, writer_for
 
 Read = Callable[[bytes], bytes]
 
@@ -43,18 +43,22 @@ DEFAULTS = SaveOptions()
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_pieces() -> Iterator[None]:
-    """Pieces of a few bytes, so that small contents are cut as large ones are."""
     limit = csv.field_size_limit(sys.maxsize)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "_PIECE_SIZE", 16)
-        patch.setattr(parquet, "_BLOCK_SIZE", 64)
-        yield
+    yield
     csv.field_size_limit(limit)
 
 
-def written(path: str, chunks: list[bytes], options: SaveOptions = DEFAULTS) -> bytes:
+def new_writer(path: str, write: Callable[[bytes], object], options: SaveOptions, **sizes: int) -> Writer:
+    """A format's writer; with Parquet's pieces of a few bytes, small contents are cut as large ones are."""
+    writer = writer_for(path, write, options)
+    if isinstance(writer, parquet.ParquetWriter):
+        return parquet.ParquetWriter(write, options, parquet.Sizes(**{"piece": 16, "block": 64, **sizes}))
+    return writer
+
+
+def written(path: str, chunks: list[bytes], options: SaveOptions = DEFAULTS, **sizes: int) -> bytes:
     file = io.BytesIO()
-    writer = writer_for(path, file.write, options)
+    writer = new_writer(path, file.write, options, **sizes)
     for chunk in chunks:
         writer.write(chunk)
     writer.close()
@@ -240,7 +244,7 @@ def test_values_that_are_null_and_values_that_do_not_fit(caplog: pytest.LogCaptu
     rows = ["30,true,N/A", "30+,-,N/A", "N/A,yes,-", "50+,,", ",false,30+"] * 40
     content = ("days,active,note\n" + "\n".join(rows)).encode()
     file = io.BytesIO()
-    writer = writer_for(
+    writer = new_writer(
         "out.parquet",
         file.write,
         SaveOptions(
@@ -348,9 +352,8 @@ def test_a_quote_left_open_does_not_swallow_the_rows_after_it() -> None:
         table_of('a,b\n1,""x"\n2,"y\n z\n' + "3,4\n" * 20)
 
 
-def test_a_record_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_MAX_RECORD_SIZE", 1000)
-    writer = writer_for("out.parquet", io.BytesIO().write, DEFAULTS)
+def test_a_record_without_end_is_given_up() -> None:
+    writer = new_writer("out.parquet", io.BytesIO().write, DEFAULTS, record=1000)
     writer.write(b'a\n"')
 
     with pytest.raises(OleriaFormatError, match="a quoted field has no end"):
@@ -422,9 +425,8 @@ def test_compression(compression: str) -> None:
     assert column.compression == {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
 
 
-def test_a_row_group_of_large_rows_ends_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_MAX_ROW_GROUP_SIZE", 100)
-    content = written("out.parquet", [b"a\n", *[b"x" * 60 + b"\n"] * 10])
+def test_a_row_group_of_large_rows_ends_earlier() -> None:
+    content = written("out.parquet", [b"a\n", *[b"x" * 60 + b"\n"] * 10], row_group=100)
 
     metadata = pq.ParquetFile(io.BytesIO(content)).metadata
     assert metadata.num_rows == 10
@@ -438,7 +440,7 @@ def test_a_row_group_of_large_rows_ends_earlier(monkeypatch: pytest.MonkeyPatch)
 def test_after_abort_nothing_is_written_and_no_thread_is_left(path: str) -> None:
     threads, file = threading.active_count(), io.BytesIO()
     options = SaveOptions(row_group_size=1) if path == "a.parquet" else DEFAULTS
-    writer = writer_for(path, file.write, options)
+    writer = new_writer(path, file.write, options)
     writer.write(b"a,b\n" + b"1,2\n" * 100)
 
     writer.abort()
@@ -456,7 +458,7 @@ def test_an_error_of_the_file_is_passed_on(path: str) -> None:
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    writer = writer_for(path, Full().write, DEFAULTS)
+    writer = new_writer(path, Full().write, DEFAULTS)
 
     with pytest.raises(OSError, match="No space left"):
         for chunk in (b"a,b\n", b"1,2\n" * 100):
