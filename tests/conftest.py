@@ -40,6 +40,7 @@ collect_ignore = [] if find_spec("celery") else ["system"]
 
 pytest_plugins = [
     "airflow_provider_oleria.sandbox.pytest_plugin",
+    "tests.servers.proxy",
     "tests.servers.s3",
     "tests.servers.azurite",
     "tests.servers.gcs",

@@ -130,15 +130,15 @@ def _find_proxy(url: str) -> Proxy | None:
     spellings = [spelling for name in names for spelling in (name, name.upper())]
     source = next((name for name in spellings if os.environ.get(name) == text), "the system's settings")
     text = text.strip()
-    proxy = Proxy(text if "://" in text else f"http://{text}", source)
-    if not _is_proxy_url(proxy.url):
+    proxy_url = text if "://" in text else f"http://{text}"
+    if not _is_proxy_url(proxy_url):
         # The text may hold a password, so it is not repeated.
         raise OleriaConfigurationError(
             f"the proxy from {source} is not a URL such as http://proxy.example:3128. Correct {source}"
         )
-    parts = urlsplit(proxy.url)
+    parts = urlsplit(proxy_url)
     remember_login(unquote(parts.username or ""), unquote(parts.password or ""))
-    return proxy
+    return Proxy(parts.geturl(), source)  # with its scheme in lower case
 
 
 def _is_proxy_url(url: str) -> bool:

@@ -2,60 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.api import protocol
-from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api import async_client, client, protocol, rate_limit
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.airflow_names import AIRFLOW_V_3_0_PLUS
-from tests.hook.certificates import Authority
 from tests.hook.test_tracebacks import assert_nothing_shown
-from tests.servers.proxy import Proxy, running_proxy
+from tests.servers.certificates import Authority
+from tests.servers.proxy import HOST, Proxy
 
 from .conftest import REMEMBERS, RunDag, new_dag
 from .exports import when
 from .test_download_runs import assert_whole, both_modes
-
-HOST = "devx.tenant.invalid"
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def proxy(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """An inspecting proxy, set as HTTPS_PROXY without a scheme: the only way to the tenant."""
-    for name in (
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "no_proxy",
-        "requests_ca_bundle",
-        "curl_ca_bundle",
-    ):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    with running_proxy(int(oleria_sandbox.api_url.rpartition(":")[2])) as running:
-        running.certificates[HOST] = authority.issue(HOST)
-        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{running.port}")
-        fields = json.loads(oleria_sandbox.connection_json())
-        fields["host"] = f"https://{HOST}"
-        fields["extra"] |= {"auth_url": f"https://{HOST}/oauth2/token", "verify": str(authority.bundle)}
-        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(fields))
-        yield running
 
 
 def export_dag(**arguments: Any) -> Any:
@@ -75,8 +47,9 @@ def export_dag(**arguments: Any) -> Any:
 
 @both_modes
 def test_a_proxy_without_scheme_serves_worker_and_triggerer(
-    run_dag: RunDag, proxy: Proxy, deferrable: bool
+    run_dag: RunDag, tenant: Callable[..., None], proxy: Proxy, deferrable: bool
 ) -> None:
+    tenant()
     run = run_dag(export_dag(deferrable=deferrable))
 
     assert run.states == {"export": "success"}
@@ -84,9 +57,33 @@ def test_a_proxy_without_scheme_serves_worker_and_triggerer(
 
 
 @both_modes
+def test_a_socks_proxy_serves_the_worker_and_is_refused_before_a_deferrable_task_starts_an_export(
+    run_dag: RunDag,
+    oleria_sandbox: Sandbox,
+    tenant: Callable[..., None],
+    proxy: Proxy,
+    monkeypatch: pytest.MonkeyPatch,
+    deferrable: bool,
+) -> None:
+    pytest.importorskip("socks")
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+    tenant()
+    run = run_dag(export_dag(deferrable=deferrable))
+
+    if deferrable:
+        assert (run.states, run.tries) == ({"export": "failed"}, {"export": 1})
+        assert "Set HTTPS_PROXY to an HTTP proxy, or run the task with deferrable=False" in run.log
+        assert not oleria_sandbox.calls
+    else:
+        assert run.states == {"export": "success"}
+        assert set(proxy.requests) == {f"SOCKS {HOST}"}
+
+
+@both_modes
 @pytest.mark.parametrize("since", ["the first request", "the wait"])
 def test_an_untrusted_ca_fails_at_once_in_worker_and_triggerer(
     run_dag: RunDag,
+    tenant: Callable[..., None],
     proxy: Proxy,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -94,6 +91,7 @@ def test_an_untrusted_ca_fails_at_once_in_worker_and_triggerer(
     since: str,
     deferrable: bool,
 ) -> None:
+    tenant()
     another = Authority(tmp_path, "another-ca").issue(HOST)
     if since == "the first request":
         proxy.certificates[HOST] = another
@@ -147,26 +145,49 @@ def test_execution_timeout_shows_no_secret_in_any_phase(
     assert not list(tmp_path.iterdir())
 
 
+SPEED = 300
+"""Seconds of the provider's clock that pass in one."""
+
+
+@pytest.fixture
+def gate_closed(oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Waits, back-off and the rate-limit gate run on a clock that is fast; set once the gate was closed."""
+    start, closed = time.monotonic(), threading.Event()
+
+    def clock() -> float:
+        return start + (time.monotonic() - start) * SPEED
+
+    class WatchedGate(rate_limit.Gate):
+        def close(self, seconds: float) -> None:
+            super().close(seconds)
+            closed.set()
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / SPEED)
+
+    for flow in (protocol.wait, protocol.get, protocol.call):
+        monkeypatch.setitem(flow.__kwdefaults__, "clock", clock)
+    monkeypatch.setitem(rate_limit._gates, oleria_sandbox.api_url, WatchedGate(clock))
+    monkeypatch.setattr(client, "time", SimpleNamespace(sleep=lambda seconds: time.sleep(seconds / SPEED)))
+    monkeypatch.setattr(async_client, "asyncio", SimpleNamespace(sleep=sleep))
+    return closed
+
+
 @both_modes
 def test_a_retry_after_of_15_minutes_is_waited_out(
-    run_dag: RunDag, oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, deferrable: bool
+    run_dag: RunDag, oleria_sandbox: Sandbox, gate_closed: threading.Event, deferrable: bool
 ) -> None:
-    """A second of the header takes a millisecond."""
-    monkeypatch.setattr(protocol, "retry_after", lambda headers, now: float(headers["Retry-After"]) / 1000)
     other_id = OleriaHook().create_download("risks").download_id
     oleria_sandbox.fail(Fault("get", status=429, headers={"Retry-After": "900"}))
     # Another task of the same process polls from the moment on that the first one is refused.
-    with when(
-        lambda: gate(oleria_sandbox.api_url).is_closed,
-        lambda: OleriaHook().wait_for_download(other_id, poll_interval=0.05),
-    ):
-        run = run_dag(export_dag(deferrable=deferrable))
+    with when(gate_closed.is_set, lambda: OleriaHook().wait_for_download(other_id, poll_interval=15)):
+        run = run_dag(export_dag(deferrable=deferrable, poll_interval=15))
 
     assert run.states == {"export": "success"}
     assert (oleria_sandbox.count("create"), run.tries) == (2, {"export": 1})
     refused, *later = [call for call in oleria_sandbox.calls if call.kind == "get"]
     assert {call.download_id for call in later} == {other_id, refused.download_id}
-    assert all(call.time - refused.time >= 0.9 for call in later)
+    assert all(call.time - refused.time >= 900 / SPEED for call in later)
 
 
 @both_modes

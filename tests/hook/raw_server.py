@@ -85,7 +85,7 @@ def connection(url: str, **extra: object) -> str:
             "host": url,
             "login": "client",
             "password": "raw-s3cret",
-            "extra": {"auth_url": f"{url}/oauth2/token", **extra},
+            "extra": {"auth_url": f"{url}/oauth2/token", "retry_delay": 0.01, **extra},
         }
     )
 

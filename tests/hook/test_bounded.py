@@ -16,8 +16,6 @@ from airflow_provider_oleria.hooks.oleria import OleriaHook
 from .conftest import Ask
 from .raw_server import ACCEPTED, Server, http, raw_server
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 GET = "GET /v1/downloads/id-1"
 
 

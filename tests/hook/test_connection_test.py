@@ -17,8 +17,7 @@ from airflow.models.connection import Connection
 
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-
-from .certificates import self_signed
+from tests.servers.certificates import self_signed
 
 GOOD = (True, "A token was issued, and the API accepts it.")
 PAGE = "<html>Sign in</html>"

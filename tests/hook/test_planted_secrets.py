@@ -23,8 +23,6 @@ from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 from .raw_server import connection, http, raw_server
 from .test_tracebacks import frames
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 MARK = "pl4nted"
 """In each credential, and unchanged by the encodings that change single characters."""
 

@@ -26,7 +26,6 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from .conftest import Ask
 from .raw_server import ACCEPTED, TOKEN, Server, connection, http, raw_server
 
-
 CUT_RESPONSES = [
     b"HTTP/1.1 20",
     b"HTTP/1.1 200 OK\r\n",

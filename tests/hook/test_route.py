@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import json
 import socket
 import ssl
+import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,53 +30,13 @@ from airflow_provider_oleria.net.route import find_ca_bundle, find_route
 from airflow_provider_oleria.net.session import SafeSession
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
-from tests.servers.proxy import Proxy, running_proxy
+from tests.servers.certificates import REQUIRED, Authority
+from tests.servers.proxy import HOST, STORE, Proxy
 
-from .certificates import Authority
 from .conftest import Ask
+from .saving import assert_whole, save
 
-HOST = "devx.tenant.invalid"
-STORE = "store.tenant.invalid"
-VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle")
-
-
-@pytest.fixture(autouse=True)
-def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def tenant(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Points the Connection at a host that only a proxy can reach; takes extras of the Connection."""
-
-    def configure(**extra: Any) -> None:
-        TOKENS.clear()
-        fields = json.loads(oleria_sandbox.connection_json())
-        fields["host"] = f"https://{HOST}"
-        fields["extra"] |= {
-            "auth_url": f"https://{HOST}/oauth2/token",
-            "verify": str(authority.bundle),
-            **extra,
-        }
-        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", json.dumps(fields))
-
-    return configure
-
-
-@pytest.fixture
-def proxy(oleria_sandbox: Sandbox, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """An inspecting proxy, set as HTTPS_PROXY without a scheme."""
-    with running_proxy(int(oleria_sandbox.api_url.rsplit(":", 1)[1])) as running:
-        running.certificates[HOST] = authority.issue(HOST)
-        monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{running.port}")
-        yield running
+pytestmark = pytest.mark.usefixtures("no_variables")
 
 
 def test_a_proxy_without_scheme_and_an_own_ca_serve_both(
@@ -206,33 +166,74 @@ def test_loopback_hosts_are_reached_directly(
     OleriaHook().save_download(download_id, (tmp_path / "out.csv").as_uri())
 
 
-def test_a_socks_proxy_is_refused_where_it_cannot_be_used(
-    oleria_sandbox: Sandbox, tenant: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def socks_proxy(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    """The proxy by SOCKS5, which also resolves the names."""
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
+    return proxy
+
+
+def test_a_socks_proxy_serves_api_and_store_in_a_worker(
+    oleria_sandbox: Sandbox,
+    large_download: str,
+    tenant: Any,
+    socks_proxy: Proxy,
+    authority: Authority,
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("socks")
+    socks_proxy.certificates[STORE] = authority.issue(STORE)
+    url = str(OleriaHook().get_download(large_download).url)
+    behind = url.replace(oleria_sandbox.api_url, f"https://{STORE}")
+    oleria_sandbox.fail(Fault("get", fields={"url": behind}, times=None))
+    tenant()
+
+    save(large_download, tmp_path / "new" / "out.csv")
+
+    assert behind.startswith(f"https://{STORE}/")
+    assert_whole(oleria_sandbox, large_download, tmp_path / "new" / "out.csv")
+    # One connection to the API, and one for each range in flight to the store.
+    assert set(socks_proxy.requests) == {f"SOCKS {HOST}", f"SOCKS {STORE}"}
+    assert socks_proxy.requests.count(f"SOCKS {STORE}") > 1
+
+
+def test_the_triggerer_refuses_a_socks_proxy(
+    oleria_sandbox: Sandbox, tenant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5h://user:pass-word@proxy.example:1080")
-    monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
     tenant()
-    with pytest.raises(OleriaConfigurationError, match="the triggerer cannot use|needs PySocks") as raised:
-        ask("some-id")
+    with pytest.raises(OleriaConfigurationError, match="the triggerer cannot use") as raised:
+        asyncio.run(OleriaHook().aget_download("some-id"))
     assert "socks5h://proxy.example:1080 (from ALL_PROXY)" in str(raised.value)
 
 
 def test_a_socks_proxy_is_refused_before_a_deferrable_task_starts_an_export(
-    oleria_sandbox: Sandbox, tenant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    oleria_sandbox: Sandbox, tenant: Any, socks_proxy: Proxy, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.example:1080")
-    monkeypatch.setattr("airflow_provider_oleria.net.route.find_spec", lambda name: None)
     tenant()
-    for deferrable, message in ((True, "run the task with deferrable=False"), (False, "needs PySocks")):
-        task = OleriaDownloadOperator(
-            task_id="identities",
-            data_context="identities",
-            destination=(tmp_path / "out.csv").as_uri(),
-            deferrable=deferrable,
-            durable=False,
-        )
-        with pytest.raises(AirflowFailException, match=message):
-            task.execute({})
+    task = OleriaDownloadOperator(
+        task_id="identities",
+        data_context="identities",
+        destination=(tmp_path / "out.csv").as_uri(),
+        deferrable=True,
+        durable=False,
+    )
+    with pytest.raises(AirflowFailException, match="run the task with deferrable=False"):
+        task.execute({})
+    assert not socks_proxy.requests
+    assert not oleria_sandbox.calls
+
+
+@pytest.mark.parametrize("scheme", ["socks4a", "socks5", "SOCKS5H"])
+def test_a_socks_proxy_without_pysocks_names_what_to_install(
+    oleria_sandbox: Sandbox, tenant: Any, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "socks", None)  # as if it were not installed
+    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://proxy.example:1080")
+    tenant()
+    with pytest.raises(OleriaConfigurationError, match=r"needs PySocks: pip install 'requests\[socks\]'"):
+        OleriaHook().create_download("identities")
     assert not oleria_sandbox.calls
 
 
@@ -335,6 +336,26 @@ def test_the_path_is_sent_as_it_was_signed(oleria_sandbox: Sandbox, download_id:
     paths = {call.path for call in oleria_sandbox.calls if call.kind not in ("get", "token")}
     assert len(paths) == 1
     assert paths.pop().startswith("//folder/")
+
+
+@pytest.mark.parametrize("lacks", REQUIRED)
+def test_worker_and_triggerer_judge_a_careless_ca_alike(
+    download_id: str, tenant: Any, authority: Authority, proxy: Proxy, ask: Ask, tmp_path: Path, lacks: str
+) -> None:
+    """Python 3.13 and newer refuse it; before, it is accepted. Which urllib3 is installed changes nothing."""
+    careless = Authority(tmp_path, "careless-ca", lacks=lacks)
+    bundle = tmp_path / "both.pem"
+    bundle.write_bytes(authority.bundle.read_bytes() + careless.bundle.read_bytes())
+    tenant(verify=str(bundle))
+    OleriaHook().get_download(download_id)  # so that what follows is the call's, not the token's
+    proxy.certificates[HOST] = careless.issue(HOST)
+
+    if sys.version_info < (3, 13):
+        assert ask(download_id).download_id == download_id
+        return
+    with pytest.raises(OleriaConfigurationError, match="its TLS certificate is not trusted") as raised:
+        ask(download_id)
+    assert f"by the CA bundle {bundle}" in str(raised.value)
 
 
 def test_both_libraries_are_as_strict_as_python(oleria_sandbox: Sandbox) -> None:

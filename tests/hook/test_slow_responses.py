@@ -28,8 +28,6 @@ from airflow_provider_oleria.net.read_limit import ReadLimit
 from .raw_server import Slow, connection, raw_server
 from .raw_server import http as whole
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 TOKEN = whole({"access_token": "abc", "expires_in": 3600})
 ACCEPTED = whole({"id": "id-1", "status": "accepted"})
 

@@ -26,8 +26,6 @@ from airflow_provider_oleria.transfer.destination import check_writable, publish
 from airflow_provider_oleria.transfer.pipeline import prepared
 from tests.servers.stores import Store
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
-
 PREVIOUS = b"yesterday's\n1\n"
 
 MANY = 60 * 1024 * 1024

@@ -10,16 +10,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+REQUIRED = ("authority key identifier", "subject key identifier", "key usage", "critical basic constraints")
+
 
 class Authority:
     """A private CA. ``bundle`` is the PEM file with its certificate.
 
     :param folder: where its files are written.
     :param name: of the CA, and of its file.
+    :param lacks: what RFC 5280 requires of its certificates and they do not have; one of :data:`REQUIRED`.
     """
 
-    def __init__(self, folder: Path, name: str = "own-ca") -> None:
+    def __init__(self, folder: Path, name: str = "own-ca", lacks: str = "") -> None:
         self._folder = folder
+        self._lacks = lacks
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         usage = x509.KeyUsage(
@@ -39,28 +43,30 @@ class Authority:
             crl_sign=True,
         )
         public = self._key.public_key()
-        certificate = (
-            _builder(self._name, self._name, public)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .sign(self._key, hashes.SHA256())
+        is_critical = lacks != "critical basic constraints"
+        builder = _builder(self._name, self._name, public).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=is_critical
         )
+        if lacks != "key usage":
+            builder = builder.add_extension(usage, critical=True)
+        if lacks != "subject key identifier":
+            builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
         self.bundle = folder / f"{name}.pem"
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, host: str) -> Path:
         """A certificate for ``host`` with its key, in one file."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-            .add_extension(
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        builder = _builder(subject, self._name, key.public_key()).add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
+        )
+        if self._lacks != "authority key identifier":
+            builder = builder.add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )
-            .sign(self._key, hashes.SHA256())
-        )
-        return _file(self._folder / f"{host}.pem", key, certificate)
+        return _file(self._folder / f"{host}.pem", key, builder.sign(self._key, hashes.SHA256()))
 
 
 def self_signed(host: str, folder: Path) -> Path:
