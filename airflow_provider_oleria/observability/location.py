@@ -16,8 +16,8 @@ _CUTS: Final = str.maketrans({"?": "%3F", "#": "%23"})
 class Location(NamedTuple):
     """The location of a file, without the Airflow Connection.
 
-    Its names are those that Airflow's own ``ObjectStoragePath`` reports for a file that is read: not percent-encoded.
-    So a file that is written here and read there is one dataset.
+    Its names are those that Airflow's own ``ObjectStoragePath`` reports for a file that is read: ASCII is not
+    percent-encoded. So a file that is written here and read there is one dataset.
 
     :param scheme: of its store, such as ``s3``, ``gs`` or ``file``.
     :param bucket: bucket, host or container; empty for a local file.
@@ -40,14 +40,16 @@ class Location(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The URI of the file: in assets, lineage, results and logs."""
-        uri = f"{self.scheme}://{self.bucket}/{self.key.translate(_CUTS)}"
-        return uri if uri.isascii() or _may_be_an_asset(uri) else quote(uri, safe=_ASCII)
+        """The URI of the file: in assets, lineage, results and logs.
+
+        It is ASCII: Airflow 3.3.2 fails a task whose asset event has another URI, when it registers the asset.
+        """
+        return quote(f"{self.scheme}://{self.bucket}/{self.key.translate(_CUTS)}", safe=_ASCII)
 
     @property
     def openlineage(self) -> tuple[str, str]:
         """Namespace and name by OpenLineage's naming conventions, as from an asset with this URI."""
-        name = self.uri.removeprefix(f"{self.scheme}://{self.bucket}/")
+        name = self.uri.split("/", 3)[3]
         if self.scheme == "file":
             return "file", f"/{name}"
         return f"{self.scheme}://{self.bucket}", name
@@ -62,14 +64,3 @@ class Location(NamedTuple):
             case "gs":
                 return f"https://console.cloud.google.com/storage/browser/_details/{bucket}/{key}"
         return ""
-
-
-def _may_be_an_asset(uri: str) -> bool:
-    """Whether Airflow accepts letters beyond ASCII in an asset: not on 2.11, nor with MySQL."""
-    from airflow_provider_oleria.compat import Asset
-
-    try:
-        Asset(uri)
-    except ValueError:
-        return False
-    return True

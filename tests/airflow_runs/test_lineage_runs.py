@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 
 from airflow_provider_oleria.sandbox import Sandbox
-from tests.airflow_names import AIRFLOW_V_3_0_PLUS
 from tests.leaks import assert_no_secret
 
 LINEAGE_DAG = """
@@ -52,8 +51,7 @@ lineage()
 """
 
 
-NAME = "one & 100% é" if AIRFLOW_V_3_0_PLUS else "one & 100%"
-"""Datasets of Airflow 2.11 are ASCII."""
+NAME = "one & 100%"
 
 
 def test_openlineage_receives_what_was_read_and_what_was_written(
