@@ -85,7 +85,12 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
         "conn_type": "aws",
         "login": keys["aws_access_key_id"],
         "password": keys["aws_secret_access_key"],
-        "extra": {"endpoint_url": s3_endpoint, "region_name": "us-east-1"},
+        "extra": {
+            "endpoint_url": s3_endpoint,
+            "region_name": "us-east-1",
+            # s3fs' own 5 and 15 s are too short for a busy machine.
+            "config_kwargs": {"connect_timeout": 60, "read_timeout": 60},
+        },
     }
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
     client = boto3.client(

@@ -163,7 +163,9 @@ def test_a_bucket_that_is_not_there_is_found_before_an_export_is_started(
 
 def reach(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An S3 by a Connection of its own, not asked again and again; returns the Connection's id."""
-    extra = {"endpoint_url": endpoint, "config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    # s3fs itself gives up after 5 s without a connection, and 15 s without a response: a busy machine needs longer.
+    config = {"retries": {"total_max_attempts": 1}, "connect_timeout": 60, "read_timeout": 60}
+    extra = {"endpoint_url": endpoint, "config_kwargs": config}
     conn_id = f"aws_{endpoint.rpartition(':')[2]}"
     connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": extra}
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
