@@ -183,7 +183,7 @@ def test_a_worker_never_reads_from_a_service_of_its_own_machine(tmp_path: Path) 
         assert transfer(lambda: f"{url}/x.csv", destination, allowed, SaveOptions()).row_count == 1
 
 
-def test_a_proxy_is_not_asked_for_a_private_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_address_is_not_requested_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = []
     with raw_server(lambda request: requests.append(request) or b"") as proxy:  # type: ignore[func-returns-value]
         monkeypatch.setenv("HTTPS_PROXY", proxy)
