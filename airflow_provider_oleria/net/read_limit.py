@@ -30,15 +30,22 @@ class ReadLimit:
     """The limits on all reads of one response.
 
     :param total: seconds from now for the whole response.
-    :param lowest_rate: bytes a second, over each :data:`RATE_WINDOW`. The time between two reads does not count: a slow
-        destination makes no slow line.
+    :param lowest_rate: bytes a second. The time between two reads does not count: a slow destination is no slow line.
+    :param rate_window: seconds of waiting for data over which the rate is measured.
     :param clock: a monotonic clock, in seconds.
     """
 
-    def __init__(self, total: float = inf, lowest_rate: float = 0.0, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        total: float = inf,
+        lowest_rate: float = 0.0,
+        rate_window: float = RATE_WINDOW,
+        clock: Clock = monotonic,
+    ) -> None:
         self._clock = clock
         self._give_up_at = clock() + total
         self._lowest_rate = lowest_rate
+        self._rate_window = rate_window
         self._received, self._waited = 0, 0.0
 
     def lift(self) -> None:
@@ -70,7 +77,7 @@ class ReadLimit:
     def _count(self, received: int, waited: float) -> None:
         self._received += received
         self._waited += waited
-        if self._waited < RATE_WINDOW:
+        if self._waited < self._rate_window:
             return
         if self._received < self._lowest_rate * self._waited:
             raise OleriaTransferError(

@@ -13,6 +13,7 @@ from typing import Final, Self
 import requests
 
 from airflow_provider_oleria.connection.settings import Settings
+from airflow_provider_oleria.net.read_limit import RATE_WINDOW
 from airflow_provider_oleria.transfer.stored_object import StoredObject
 
 READ_SIZE: Final = 512 * 1024
@@ -34,6 +35,7 @@ class Source:
     :param part_size: bytes of each range.
     :param fast_connection: bytes a second of one connection that needs no others beside it.
     :param read_size: bytes of one read.
+    :param rate_window: seconds over which the lowest rate of a response is measured.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Source:
         part_size: int,
         fast_connection: float = FAST_CONNECTION,
         read_size: int = READ_SIZE,
+        rate_window: float = RATE_WINDOW,
     ) -> None:
-        self._object = StoredObject(fresh_url, settings, connections=max_concurrency)
+        self._object = StoredObject(fresh_url, settings, connections=max_concurrency, rate_window=rate_window)
         self._max_concurrency = max_concurrency
         self._part_size = part_size
         self._fast_connection = fast_connection

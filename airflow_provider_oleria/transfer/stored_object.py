@@ -52,6 +52,7 @@ class StoredObject:
     :param settings: timeouts, retries and certificates.
     :param connections: connections that may be open at once.
     :param find_addresses: resolves the store's name.
+    :param rate_window: seconds over which the lowest rate of a response is measured.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class StoredObject:
         settings: Settings,
         connections: int,
         find_addresses: Resolve = resolve,
+        rate_window: float = RATE_WINDOW,
     ) -> None:
         self._link = Link(fresh_url, lambda url: check_presigned_url(url, settings))
         self._settings = settings
+        self._rate_window = rate_window
         self._adapter = RouteAdapter(settings, checked(find_addresses, settings), pool_maxsize=connections)
         self._open: set[requests.Response] = set()
         self._etag: str | None = None
@@ -151,7 +154,7 @@ class StoredObject:
             headers["If-Match"] = self._etag
         url = self._link.url()
         route = find_route(url.value, self._settings)
-        limit = ReadLimit(self._settings.total_timeout, LOWEST_RATE)
+        limit = ReadLimit(self._settings.total_timeout, LOWEST_RATE, self._rate_window)
         problem: OleriaError
         try:
             # No session: it adds credentials from ~/.netrc, and S3 refuses a request with two; and it reads the body of

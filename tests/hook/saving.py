@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,11 @@ def make(sandbox: Sandbox) -> str:
 
 
 def save(
-    download_id: str, destination: Path, options: SaveOptions = PARTS, fast_connection: float = math.inf
+    download_id: str,
+    destination: Path,
+    options: SaveOptions = PARTS,
+    fast_connection: float = math.inf,
+    **of_source: Any,
 ) -> None:
     """As the hook does, but no connection is fast enough alone, not even on loopback."""
     hook = OleriaHook()
@@ -38,7 +43,7 @@ def save(
     def fresh_url() -> str:
         return str(hook.get_download(download_id).url)
 
-    source = partial(Source, fast_connection=fast_connection)
+    source = partial(Source, fast_connection=fast_connection, **of_source)
     transfer(fresh_url, prepared(destination.as_uri(), options), hook._settings, options, source)
 
 

@@ -22,11 +22,11 @@ from airflow_provider_oleria.exceptions import (
     OleriaTransferError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
-from airflow_provider_oleria.net import read_limit
 from airflow_provider_oleria.net.read_limit import ReadLimit
 
 from .raw_server import Slow, connection, raw_server
 from .raw_server import http as whole
+from .saving import ONE_STREAM, save
 
 TOKEN = whole({"access_token": "abc", "expires_in": 3600})
 ACCEPTED = whole({"id": "id-1", "status": "accepted"})
@@ -135,23 +135,24 @@ def test_a_token_request_ends_with_the_wait_that_needs_it(
     assert server.requests["GET /v1/downloads/id-1"] == 1  # the fixture's
 
 
-def save_from(server: Server, reply: Slow, destination: Path, options: SaveOptions = SaveOptions()) -> None:  # noqa: B008  # frozen
+def save_from(
+    server: Server, reply: Slow, destination: Path, options: SaveOptions = ONE_STREAM, **of_source: Any
+) -> None:
     server.replies["GET /v1/downloads/id-1"] = whole(
         {"id": "id-1", "status": "completed", "url": f"{server.url}/export.csv"}
     )
     server.replies["GET /export.csv"] = reply
-    OleriaHook().save_download("id-1", destination.as_uri(), options)
+    save("id-1", destination, options, **of_source)
 
 
 @pytest.mark.parametrize("etag", [b'"one"', b'W/"one"'])
 def test_a_store_that_sends_hardly_anything_is_given_up(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, etag: bytes
 ) -> None:
-    monkeypatch.setattr(read_limit, "RATE_WINDOW", 0.2)
     monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", connection(server.url, timeout=60, retry_attempts=1))
     with pytest.raises(OleriaError, match=r"the store sent \d+ bytes in \d+ s, less than 100 a second"):
         reply = Slow(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: %b\r\n\r\n" % etag)
-        save_from(server, reply, tmp_path / "out.csv")
+        save_from(server, reply, tmp_path / "out.csv", rate_window=0.2)
 
     assert not list(tmp_path.iterdir())
 
