@@ -103,6 +103,7 @@ endef
 
 EXTRAS := --editable '.[parquet,zstd,s3,openlineage]'
 NEWEST := $(EXTRAS) 'apache-airflow>=3.3'
+STORES := --editable '.[parquet,zstd,s3,gcs,azure,sftp]'
 
 $(VENV)/.ready: pyproject.toml
 	$(call make-venv,--group dev $(NEWEST))
@@ -125,7 +126,7 @@ $(VENV_DOCS)/.ready: pyproject.toml
 	$(call make-venv,--group docs)
 
 $(VENV_STORES)/.ready: pyproject.toml
-	$(call make-venv,--group stores --editable '.[parquet,zstd,s3,gcs,azure,sftp]' 'apache-airflow>=3.3')
+	$(call make-venv,--group stores $(STORES) 'apache-airflow>=3.3')
 	if command -v npm >/dev/null; then npm install --prefix $(@D)/azurite --no-audit --no-fund --ignore-scripts azurite@3; fi
 
 $(VENV_NOX)/.ready: pyproject.toml
