@@ -120,10 +120,7 @@ class Sandbox:
         return self._tenant.oauth.client_secret
 
     def connection_json(self) -> str:
-        """Return an Airflow Connection to this sandbox, for ``AIRFLOW_CONN_OLERIA_DEFAULT``.
-
-        Its retries come after milliseconds, so that a test with faults does not take a minute.
-        """
+        """An Airflow Connection to this sandbox, for ``AIRFLOW_CONN_OLERIA_DEFAULT``; it retries after milliseconds."""
         extra: dict[str, Any] = {"client_id": self.client_id, "client_secret": self.client_secret}
         extra |= {"auth_url": self.auth_url, "audience": self.audience, "retry_delay": 0.01}
         return json.dumps({"conn_type": "oleria", "host": self.api_url, "extra": extra})
