@@ -300,6 +300,7 @@ def test_the_connection_has_url_and_credentials(sandbox: Sandbox) -> None:
         "client_secret": sandbox.client_secret,
         "auth_url": f"{sandbox.api_url}/oauth2/token",
         "audience": sandbox.audience,
+        "retry_delay": 0.01,
     }
 
 
