@@ -291,6 +291,13 @@ class _RedactingFilter(logging.Filter):
         return True
 
 
+class _CookieFilter(_RedactingFilter):
+    """Drops also the lines that quote a cookie: a credential cut at a ``=`` would not be recognised."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "cookie" not in record.getMessage() and super().filter(record)
+
+
 class _DroppingFilter(logging.Filter):
     """Drops the lines of a logger that logs nothing but credentials."""
 
@@ -306,8 +313,8 @@ _FILTERS: Final = {
     "urllib3.connectionpool": _RedactingFilter(),
     "urllib3.util.retry": _RedactingFilter(),
     # These name cookies and proxies.
-    "aiohttp.client": _RedactingFilter(),
-    "aiohttp.internal": _RedactingFilter(),
+    "aiohttp.client": _CookieFilter(),
+    "aiohttp.internal": _CookieFilter(),
 }
 
 
