@@ -137,6 +137,12 @@ def test_csv_comes_back_byte_for_byte(path: str, chunks: list[bytes]) -> None:
     assert BYTE_FORMATS[path](written(path, chunks)) == b"".join(chunks)
 
 
+@pytest.mark.parametrize("size", range(20))
+def test_a_crlf_in_quotes_survives_wherever_a_block_ends(size: int) -> None:
+    content = b'a,b\r\n1,2\r\n"%b","x\r\ny\r\n"\r\n3,4\r\n' % (b"0" * (40 + size))
+    assert rows_of(pq.read_table(io.BytesIO(written("out.parquet", [content])))) == parsed(content)[1:]
+
+
 @given(chunks=chunked(well_formed()), row_group_size=st.integers(1, 5))
 @settings(max_examples=300)
 def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_group_size: int) -> None:
