@@ -185,7 +185,7 @@ def test_a_worker_never_reads_from_a_service_of_its_own_machine(tmp_path: Path) 
 
 def test_a_private_address_is_not_requested_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     requests = []
-    with raw_server(lambda request: requests.append(request) or b"") as proxy:  # type: ignore[func-returns-value]
+    with raw_server(lambda request: requests.append(request) or b"") as proxy:  # type: ignore[func-returns-value]  # None, so b''
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         store = StoredObject(lambda: "https://192.0.2.1/x.csv", SETTINGS, 1)
         with pytest.raises(OleriaConfigurationError, match=r"has the address 192\.0\.2\.1"):

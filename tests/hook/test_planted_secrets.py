@@ -204,7 +204,7 @@ def test_the_store_repeats_a_credential(
 
     caplog.set_level(logging.DEBUG)
     for planted in PLANTED[:4]:
-        with raw_server(lambda _, planted=planted: ANSWERS_OF_THE_STORE[answer](planted)) as store:  # type: ignore[misc]
+        with raw_server(lambda _, planted=planted: ANSWERS_OF_THE_STORE[answer](planted)) as store:  # type: ignore[misc]  # mypy cannot infer it
             server.planted = {"GET /v1/downloads/id-1": http({**COMPLETED, "url": f"{store}/x.csv?{QUERY}"})}
             try:
                 shown = [

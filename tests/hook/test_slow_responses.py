@@ -193,7 +193,7 @@ def read_all(reads: Reads, limit: ReadLimit) -> int:
     number = 0
     for number in count():  # noqa: B007  # the result
         try:
-            limit.read_into(bytearray(1), reads, None, 0.0)  # type: ignore[arg-type]
+            limit.read_into(bytearray(1), reads, None, 0.0)  # type: ignore[arg-type]  # reads as a file
         except StopIteration:
             break
     return number
@@ -216,5 +216,5 @@ def test_the_time_between_two_reads_is_not_that_of_the_line() -> None:
     reads = Reads(*[200] * 10)
     limit = ReadLimit(lowest_rate=100, clock=lambda: reads.now)
     for _ in range(10):
-        limit.read_into(bytearray(1), reads, None, 0.0)  # type: ignore[arg-type]
+        limit.read_into(bytearray(1), reads, None, 0.0)  # type: ignore[arg-type]  # reads as a file
         reads.now += 3600  # a slow destination

@@ -47,7 +47,7 @@ def serving(root: Path, *, read_only: bool = False, renames: bool = True) -> Ite
             return super().open(path, pflags, attrs)
 
     class Handler(sftp.SFTPServerHandler):
-        _extensions = [  # noqa: RUF012
+        _extensions = [  # noqa: RUF012  # as asyncssh declares it
             extension
             for extension in sftp.SFTPServerHandler._extensions
             if renames or extension[0] != b"posix-rename@openssh.com"

@@ -64,7 +64,7 @@ def s3(bucket: Bucket, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield Store(
             url=f"s3://{conn_id(s3_endpoint)}@{bucket.name}",
             put=bucket.put,
-            files=lambda: {key: bucket.read(key) for key in bucket.keys()},  # noqa: SIM118
+            files=lambda: {key: bucket.read(key) for key in bucket.keys()},  # noqa: SIM118  # a method of its own
             leftovers=bucket.unfinished_uploads,
             broken={
                 "missing": lambda: f"s3://{conn_id(s3_endpoint)}@nosuch-{uuid.uuid4().hex[:8]}",

@@ -13,7 +13,7 @@ from io import BytesIO
 import pyarrow.parquet
 import pytest
 
-from airflow_provider_oleria.downloads import DataContext, SaveOptions
+from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import (
     OleriaCheckError,
     OleriaDestinationError,
@@ -26,19 +26,12 @@ from airflow_provider_oleria.transfer.destination import check_writable, publish
 from airflow_provider_oleria.transfer.pipeline import prepared
 from tests.servers.stores import Store
 
+from .exports import export
+
 PREVIOUS = b"yesterday's\n1\n"
 
 MANY = 60 * 1024 * 1024
 """Bytes, more than the 50 MiB of the largest block of any filesystem."""
-
-
-def export(sandbox: Sandbox, rows: int = 1_000) -> str:
-    sandbox.settings.rows = rows
-    sandbox.settings.export_seconds = 0
-    hook = OleriaHook()
-    created = hook.create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
-    hook.wait_for_download(created.download_id, poll_interval=0.01)
-    return created.download_id
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])

@@ -42,6 +42,8 @@ from airflow_provider_oleria.transfer.source import Source
 from tests.servers.processes import until
 from tests.servers.s3 import Bucket, Gateway
 
+from .exports import export
+
 SMALL = 1_000
 LARGE = 80_000
 """Rows, for a CSV of about 15 MB: two parts of an upload."""
@@ -51,15 +53,6 @@ SETTINGS = Settings(
 )
 
 PREVIOUS = b"yesterday's\n1\n"
-
-
-def export(sandbox: Sandbox, rows: int) -> str:
-    sandbox.settings.rows = rows
-    sandbox.settings.export_seconds = 0
-    hook = OleriaHook()
-    created = hook.create_download(DataContext.ACCESS_INVENTORY_IDENTITIES)
-    hook.wait_for_download(created.download_id, poll_interval=0.01)
-    return created.download_id
 
 
 @pytest.mark.parametrize("rows", [SMALL, LARGE])
