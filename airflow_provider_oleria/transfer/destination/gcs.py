@@ -25,7 +25,12 @@ def check(path: ObjectStoragePath) -> None:
     try:
         path.fs.call("DELETE", headers["Location"])
     except Exception as error:
-        log.warning("An empty upload to %s could not be cancelled; it expires after a week: %s", path, error)
+        # Not its text: it may have the URL of the upload, which needs no other credential.
+        log.warning(
+            "An empty upload to %s could not be cancelled (%s); it expires after a week.",
+            path,
+            type(error).__name__,
+        )
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> GcsUpload:
