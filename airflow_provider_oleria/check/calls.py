@@ -12,11 +12,11 @@ from airflow_provider_oleria.api.protocol import Response
 from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError
-from airflow_provider_oleria.net.addresses import check_presigned_url
+from airflow_provider_oleria.net.addresses import Resolve, check_presigned_url, checked, resolve
 from airflow_provider_oleria.net.failures import REQUESTS_ERRORS, requests_failure
 from airflow_provider_oleria.net.redaction import remember_token
 from airflow_provider_oleria.net.route import find_route
-from airflow_provider_oleria.net.session import SafeSession
+from airflow_provider_oleria.net.session import RouteAdapter, SafeSession
 
 NO_TOKEN: Final = "Bearer not-a-token"  # noqa: S105  # nor a secret
 """Sent where a credential must be refused. A real one is sent to the API alone."""
@@ -29,12 +29,16 @@ class Calls:
     """The requests of one check.
 
     :param settings: the Connection's settings.
+    :param find_addresses: resolves the store's name.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, find_addresses: Resolve = resolve) -> None:
         self._settings = settings
         self._client = Client(settings, lambda: settings, lambda _token: None, lambda: None, TokenCache())
         self._bare = SafeSession(settings)
+        self._store = SafeSession(settings)
+        for scheme in ("https://", "http://"):
+            self._store.mount(scheme, RouteAdapter(settings, checked(find_addresses, settings)))
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
         """Send a request as the package does, with its retries.
@@ -77,7 +81,7 @@ class Calls:
         named = {"Accept-Encoding": "identity"}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         problem: OleriaError
-        with self._bare.request("GET", url, headers=named, stream=True, withhold_token=True) as response:
+        with self._store.request("GET", url, headers=named, stream=True, withhold_token=True) as response:
             try:
                 head = response.raw.read(_HEAD_SIZE, decode_content=False)
             except REQUESTS_ERRORS as error:

@@ -221,8 +221,8 @@ def is_hostname(host: str) -> bool:
 def _api_url(host: str, port: int | None, schema: str | None) -> str:
     scheme = schema if schema in ("http", "https") else "https"
     parts = _url("the host (API URL)", host if "://" in host else f"{scheme}://{host}")
-    if parts.path.strip("/") or parts.query:
-        raise ValueError("the host (API URL) must be scheme and host only, without a path or a query")
+    if parts.path.strip("/"):
+        raise ValueError("the host (API URL) must be scheme and host only, without a path")
     port = parts.port or port
     hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{hostname}" + (f":{port}" if port else "")
@@ -243,8 +243,9 @@ def _url(what: str, text: str) -> SplitResult:
         raise ValueError(f"{what} must be a URL such as https://host.example")
     if parts.username or parts.password:
         raise ValueError(f"{what} must not contain a user name or password")
-    if parts.fragment or any(character.isspace() for character in text):
-        raise ValueError(f"{what} must not contain spaces or a fragment")
+    # A query may hold a credential too, and messages name the URL.
+    if parts.query or parts.fragment or any(character.isspace() for character in text):
+        raise ValueError(f"{what} must not contain spaces, a query or a fragment")
     if "<" in parts.netloc:
         raise ValueError(f"{what} has a placeholder: replace <…> by the value that Oleria shows")
     if not is_hostname(parts.hostname):

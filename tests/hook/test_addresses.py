@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.compat import ObjectStoragePath
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.downloads import SaveOptions
@@ -128,7 +129,8 @@ def test_hosts_of_the_connection_may_have_private_addresses(
             check_address(host, "192.0.2.1", settings)
 
 
-def test_a_name_is_resolved_once_and_all_its_addresses_are_checked() -> None:
+@pytest.mark.parametrize("who", ["transfer", "contract check"])
+def test_a_name_is_resolved_once_and_all_its_addresses_are_checked(who: str) -> None:
     """The second address may be the one that the system would connect to."""
     looked_up = []
 
@@ -136,9 +138,12 @@ def test_a_name_is_resolved_once_and_all_its_addresses_are_checked() -> None:
         looked_up.append((host, port))
         return ["93.184.215.14", "192.0.2.1"]
 
-    store = StoredObject(lambda: "https://store.example/x.csv", SETTINGS, 1, find)
+    url = "https://store.example/x.csv"
     with pytest.raises(OleriaConfigurationError, match=r"store\.example has the address 192\.0\.2\.1"):
-        store.open()
+        if who == "transfer":
+            StoredObject(lambda: url, SETTINGS, 1, find).open()
+        else:
+            Calls(SETTINGS, find).file(url)
     assert looked_up == [("store.example", 443)]
 
 
