@@ -9,11 +9,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
+from airflow.models.connection import Connection
 
+from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
 from tests.airflow_names import AIRFLOW_V_3_0_PLUS
+
+from .conftest import RunDag, new_dag
 
 AIRFLOW = Path(sys.executable).with_name("airflow")
 
@@ -78,3 +83,52 @@ def test_from_the_form_before_it_is_saved(
     answer = press_test(form | {"extra": "{}"})
     assert answer["status"] is False
     assert answer["message"].startswith("The Connection cannot be used: extra 'auth_url'")
+
+
+def test_a_connection_uri_means_the_same_on_the_command_line_and_in_a_task(
+    run_dag: RunDag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__TEST_CONNECTION", "Enabled")
+    with Sandbox(client_secret="12345678") as sandbox:
+        extra = json.loads(sandbox.connection_json())["extra"] | {"timeout": "3e1"}
+        server = f"oleria://{urlsplit(sandbox.api_url).netloc}/http"
+        digits, exponent = (
+            f"{server}?{urlencode(extra | {'client_secret': text})}" for text in ("12345678", "1e3")
+        )
+
+        monkeypatch.setenv("AIRFLOW_CONN_OLERIA_DEFAULT", digits)
+        with new_dag("connection_uri") as dag:
+            OleriaDownloadOperator(task_id="create", data_context="risks", wait_for_completion=False)
+        assert run_dag(dag).states == {"create": "success"}
+
+        output = run_airflow(
+            f"connections add oleria_digits --conn-uri {digits}",
+            f"connections add oleria_exponent --conn-uri {exponent}",
+            "connections test oleria_digits",
+            "connections test oleria_default",
+            "connections test oleria_exponent",  # ends the process on Airflow 3
+        )
+    assert output.count("Connection success!") == 2
+    if isinstance(
+        Connection(uri=exponent).extra_dejson["client_secret"], float
+    ):  # Airflow reads JSON: 3.1.6 does
+        assert "extra 'client_secret' must be a string, not float" in output
+        assert "set the Connection as JSON" in output
+    else:  # text, as in a task
+        assert "invalid_client" in output
+
+
+def run_airflow(*commands: str) -> str:
+    """The output of commands of ``airflow``, one after another in one process: its start takes long."""
+    code = """
+import sys
+from airflow.cli.cli_parser import get_parser
+for command in sys.argv[1:]:
+    arguments = get_parser().parse_args(command.split(" "))
+    arguments.func(arguments)
+"""
+    environment = os.environ | {"_AIRFLOW_PROCESS_CONTEXT": "server"}  # as the command `airflow` sets it
+    done = subprocess.run(
+        [sys.executable, "-c", code, *commands], env=environment, check=False, capture_output=True, text=True
+    )
+    return " ".join((done.stdout + done.stderr).split())
