@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, cached_property
@@ -178,7 +180,7 @@ class OleriaHook(BaseHook):
             from airflow_provider_oleria.api import protocol  # loaded with the client
 
             download = await client.run(protocol.get(download_id, retry=client.settings.retry))
-        return await asyncio.to_thread(self._masked, download)
+        return await _in_own_thread(self._masked, download)
 
     def wait_for_download(
         self,
@@ -216,7 +218,7 @@ class OleriaHook(BaseHook):
         now = time.time()
         deadline = now + seconds("timeout", timeout)
         download = await self._await(download_id, poll_interval, max_poll_interval, deadline, now)
-        return await asyncio.to_thread(self._masked, download)
+        return await _in_own_thread(self._masked, download)
 
     def save_download(
         self,
@@ -287,7 +289,7 @@ class OleriaHook(BaseHook):
         options: SaveOptions = SaveOptions(),  # noqa: B008  # frozen
     ) -> SavedDownload:
         """:meth:`save_download` for an event loop. It runs in a thread, which a cancellation does not stop."""
-        return await asyncio.to_thread(self.save_download, download_id, destination, options)
+        return await _in_own_thread(self.save_download, download_id, destination, options)
 
     def _context_uri(self, data_context: str) -> str:
         return lineage.context_uri(self._settings.api_url, data_context)
@@ -376,7 +378,7 @@ class OleriaHook(BaseHook):
     async def _aread(self) -> Settings:
         with self._connection_must_exist():
             connection, extra = await read_connection(self.oleria_conn_id)
-        return await asyncio.to_thread(_with_masked_secret, self._checked(connection, extra))
+        return await _in_own_thread(_with_masked_secret, self._checked(connection, extra))
 
     @clear_frames
     def _read(self) -> Settings:
@@ -414,6 +416,19 @@ class OleriaHook(BaseHook):
         if download.url:
             mask_secret(urlsplit(download.url).query)
         return download
+
+
+async def _in_own_thread(function: Callable[..., T], *args: Any) -> T:
+    """:func:`asyncio.to_thread` for a function that may call Airflow.
+
+    Such a call may have to wait for one of another coroutine, which needs a thread of the event loop's own: if calls
+    held all of those, each would wait for the other (Airflow 3.3.2).
+    """
+    executor = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, copy_context().run, function, *args)
+    finally:
+        executor.shutdown(wait=False)
 
 
 @cache
