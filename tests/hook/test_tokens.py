@@ -17,6 +17,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaRetriesExhaustedError,
 )
 from airflow_provider_oleria.hooks.oleria import OleriaHook
+from airflow_provider_oleria.net.redaction import quoted
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 
 from .conftest import Ask
@@ -28,6 +29,31 @@ def test_a_revoked_token_is_replaced_once(oleria_sandbox: Sandbox, download_id: 
     assert ask(download_id).download_id == download_id
     assert oleria_sandbox.count("get") == 2
     assert oleria_sandbox.count("token") == 1
+
+
+@pytest.mark.parametrize("way", ["sync", "async", "session"])
+def test_a_token_is_masked_before_the_api_receives_it(
+    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    masked: list[tuple[str, int]] = []
+
+    def mask(secret: str) -> None:
+        masked.append((secret, oleria_sandbox.count("get")))
+
+    monkeypatch.setattr("airflow_provider_oleria.hooks.oleria.mask_secret", mask)
+    TOKENS.clear()
+    if way == "sync":
+        OleriaHook().get_download(download_id)
+    elif way == "async":
+        asyncio.run(OleriaHook().aget_download(download_id))
+    else:
+        with OleriaHook().get_conn() as session:
+            session.get(f"/v1/downloads/{download_id}")
+
+    token = oleria_sandbox.tokens[-1]
+    assert oleria_sandbox.count("get") == 1
+    assert (token, 0) in masked
+    assert quoted(f"no one may use {token}") == "no one may use ***"
 
 
 def test_a_rotated_secret_is_picked_up(

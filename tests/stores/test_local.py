@@ -259,6 +259,28 @@ def test_what_is_named_like_a_leftover_but_is_no_file_stays(
 # -- published is published ---------------------------------------------------------------------------------------
 
 
+def test_the_content_is_on_disk_before_the_previous_file_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, fsync = tmp_path / "out.csv", os.fsync
+    target.write_bytes(b"previous")
+    synced: list[tuple[str, bytes]] = []
+
+    def record(handle: int) -> None:
+        status = os.fstat(handle)
+        (name,) = [
+            path.name for path in (tmp_path, *tmp_path.iterdir()) if path.stat().st_ino == status.st_ino
+        ]
+        assert stat.S_ISDIR(status.st_mode) or status.st_size == len(b"new")
+        synced.append(("folder" if name == tmp_path.name else name.rpartition(".")[2], target.read_bytes()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", record)
+    write(target)
+
+    assert synced == [("part", b"previous"), ("folder", b"new")]
+
+
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO, errno.ENOTSUP])
 def test_a_folder_that_cannot_be_synced_is_a_warning(
     tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

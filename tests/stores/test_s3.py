@@ -418,6 +418,13 @@ def test_the_check_needs_no_right_that_the_write_does_not_need(
     assert warning in caplog.text
 
 
+def test_the_check_leaves_no_upload_and_no_object(bucket: Bucket) -> None:
+    check_writable(resolve(bucket.path("out.csv")))
+
+    assert bucket.unfinished_uploads() == []
+    assert bucket.keys() == []
+
+
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
 def test_a_connection_that_does_not_exist_is_refused(bucket: Bucket, scheme: str) -> None:
     with pytest.raises(
