@@ -15,10 +15,11 @@ VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
 VENV_NOX := .venv-nox
 VENV_STORES := .venv-stores
+VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -82,6 +83,13 @@ bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH=
 bench-formats: $(VENV)/.ready ## Our formats against DuckDB, Polars, pyarrow, pigz and zstd, where installed
 	$(VENV)/bin/python benchmarks/formats.py $(BENCH)
 
+# Every tenth change of each function, always the same ones; MUTANTS="'*'" is all of them.
+MUTANTS ?= '*__mutmut_*1'
+
+mutants: $(VENV_MUTANTS)/.ready ## Small changes of the code that a test must notice; lists those that none has noticed
+	$(VENV_MUTANTS)/bin/mutmut run --max-children 2 $(MUTANTS)
+	$(VENV_MUTANTS)/bin/mutmut results | grep -v 'not checked'
+
 define NO_PYTHON
 
 No Python 3.11 or newer is on the PATH. Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one:
@@ -130,8 +138,11 @@ $(VENV_STORES)/.ready: pyproject.toml
 	npm install --prefix $(@D)/azurite --no-audit --no-fund --ignore-scripts azurite@3 \
 		|| echo "Azurite could not be installed with npm: the tests of Azure will be skipped."
 
+$(VENV_MUTANTS)/.ready: pyproject.toml
+	$(call make-venv,--group mutants $(NEWEST))
+
 $(VENV_NOX)/.ready: pyproject.toml
 	$(call make-venv,--group nox)
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .venv-* .nox dist site .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .nox dist site mutants .demo .mypy_cache .pytest_cache .ruff_cache
