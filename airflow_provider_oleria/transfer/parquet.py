@@ -355,9 +355,9 @@ def _type(column: str, name: str) -> pa.DataType:
             kind = pa.type_for_alias(name)
         # Arrow has types that it cannot read from a CSV, or not write as Parquet.
         values = pa_csv.read_csv(
-            io.BytesIO(b"x,\n"),
-            pa_csv.ReadOptions(column_names=["x", column]),
-            convert_options=pa_csv.ConvertOptions(column_types={column: kind}),
+            io.BytesIO(b'""\n'),
+            pa_csv.ReadOptions(column_names=["x"]),
+            convert_options=pa_csv.ConvertOptions(column_types={"x": kind}),
         )
         pa_parquet.write_table(values, io.BytesIO())
     except (ValueError, TypeError, pa.ArrowException) as problem:

@@ -200,6 +200,11 @@ def test_every_column_is_a_string_unless_said_otherwise() -> None:
     assert table.to_pydict() == {"code": ["007", "010"], "days": [5, None], "note": ["", "NA"]}
 
 
+@pytest.mark.parametrize("column", ["x", "a b"])
+def test_a_typed_column_may_have_any_name(column: str) -> None:
+    assert table_of(f"{column},y\n1,2\n", column_types={column: "int64"}).column(column).to_pylist() == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
