@@ -19,7 +19,7 @@ VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui bench bench-transfer bench-formats mutants clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,6 +72,15 @@ test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
 
 test-ui: $(VENV_SYSTEM)/.ready ## The Connection's form in a real browser; takes the pictures of the docs
 	$(VENV_SYSTEM)/bin/pytest tests/system/connection_form.py
+
+# Inputs that failed are kept in this folder, and are the first ones of the next run.
+FUZZ_SEEDS := .hypothesis
+EXAMPLES := 2000
+MINUTES := 60
+
+fuzz: $(VENV)/.ready ## New hostile inputs for whatever reads foreign data: make fuzz EXAMPLES=2000 MINUTES=60
+	HYPOTHESIS_STORAGE_DIRECTORY=$(FUZZ_SEEDS) FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_MINUTES=$(MINUTES) \
+		$(VENV)/bin/pytest -m hypothesis tests/fuzz tests/unit tests/transfer
 
 bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one would write instead
 	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done

@@ -15,13 +15,8 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import SyncToAsync
-from hypothesis import HealthCheck, settings
 
 from airflow_provider_oleria.sandbox import Sandbox
-
-# How fast a machine is decides about no test.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
 
 # Before anything imports Airflow, which reads its configuration once.
 HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-oleria-"))
@@ -40,6 +35,7 @@ os.environ |= {
 collect_ignore = [] if find_spec("celery") else ["system"]
 
 pytest_plugins = [
+    "tests.fuzzing",
     "airflow_provider_oleria.sandbox.pytest_plugin",
     "tests.servers.proxy",
     "tests.servers.s3",

@@ -361,6 +361,11 @@ def call(
             yield Sleep(delay)
 
 
+def is_download_id(text: str) -> bool:
+    """Whether a text can be the id of a download, and may be shown."""
+    return _ID.fullmatch(text) is not None and not has_credential(text)
+
+
 def parse_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in a body; ``None`` if it is anything else, or has too many values for an answer of the API."""
     if sum(map(body.count, (b"{", b"[", b","))) > _MAX_JSON_VALUES:
@@ -421,7 +426,7 @@ def read_download(response: Response) -> Download:
     url = url if isinstance(url, str) and url else None
     if url:
         remember_url(url)  # before anything of the response is quoted
-    if not isinstance(download_id, str) or not _ID.fullmatch(download_id) or has_credential(download_id):
+    if not isinstance(download_id, str) or not is_download_id(download_id):
         raise OleriaProtocolError(f"the API's response has no id: {excerpt(response.body)}")
     return Download(
         download_id=download_id,

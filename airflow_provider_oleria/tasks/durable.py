@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
+from airflow_provider_oleria.api.protocol import is_download_id
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaCheckError,
@@ -27,6 +28,9 @@ from airflow_provider_oleria.observability.best_effort import best_effort
 log = logging.getLogger(__name__)
 
 KEY: Final = "oleria_download"
+
+_LATEST: Final = 2**40
+"""Epoch seconds. A later time, infinity and NaN are none that this module has stored."""
 
 
 class Store(Protocol):
@@ -103,7 +107,7 @@ class ResumeRecord:
                 "download_id": str(download_id),
                 "fingerprint": request,
                 "created_at": int() | float() as created_at,
-            }:
+            } if is_download_id(download_id) and 0 <= created_at < _LATEST:
                 age = self._clock() - created_at
             case _:
                 return None

@@ -102,6 +102,8 @@ ANSWERS_OF_THE_TOKEN_ENDPOINT: dict[str, Reply] = {
 class Server:
     """Answers like Oleria, until ``planted`` has another answer for ``METHOD /path``."""
 
+    url: str
+
     def __init__(self) -> None:
         self.planted: dict[str, bytes] = {}
 

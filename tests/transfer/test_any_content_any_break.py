@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.compat import ObjectStoragePath
@@ -21,6 +21,7 @@ from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.transfer.pipeline import Transferred, transfer
 from airflow_provider_oleria.transfer.source import Source
+from tests.fuzzing import inputs
 
 from .store import Answer, Store
 
@@ -99,7 +100,7 @@ def fetched(
         return done, file.read_bytes() if done else None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@inputs(1.5)
 @given(
     content=contents, breaks=breaks, part_size=st.integers(500, 3000), parts=st.integers(1, 4), fast=speeds
 )
@@ -115,7 +116,7 @@ def test_the_whole_file_or_nothing(
         assert (done.sha256, done.source_sha256) == (sha256, sha256)
 
 
-@settings(max_examples=30, deadline=None)
+@inputs(0.3)
 @given(content=contents, parts=st.integers(1, 4), fast=speeds)
 def test_without_breaks_it_is_always_published(content: bytes, parts: int, fast: float) -> None:
     done, published = fetched(content, [], SaveOptions(max_concurrency=parts, part_size=1000), fast)

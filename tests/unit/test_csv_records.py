@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.transfer.csv_records import (
@@ -17,6 +17,7 @@ from airflow_provider_oleria.transfer.csv_records import (
     RecordCounter,
     last_record_end,
 )
+from tests.fuzzing import inputs
 
 SAMPLES = {
     "nothing": "",
@@ -96,7 +97,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(chunks=chunked())
-@settings(max_examples=500)
+@inputs(5)
 def test_rows_and_columns_are_those_of_the_csv_module(chunks: list[bytes]) -> None:
     records = records_of(b"".join(chunks))
 
@@ -113,7 +114,7 @@ def test_rows_and_columns_are_those_of_the_csv_module(chunks: list[bytes]) -> No
 
 
 @given(chunks=chunked())
-@settings(max_examples=300)
+@inputs(3)
 def test_a_csv_can_be_cut_at_the_last_record_end(chunks: list[bytes]) -> None:
     *before, last = [b"a,b\n", *chunks]
     quotes = Quotes()

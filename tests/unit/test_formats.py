@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.exceptions import OleriaFatalError, OleriaFormatError, OleriaInputError
 from airflow_provider_oleria.transfer import parquet
 from airflow_provider_oleria.transfer.csv_records import RecordCounter
 from airflow_provider_oleria.transfer.formats import SaveOptions, Writer, check_options, writer_for
+from tests.fuzzing import inputs
 
 Read = Callable[[bytes], bytes]
 
@@ -144,7 +145,7 @@ def test_a_crlf_in_quotes_survives_wherever_a_block_ends(size: int) -> None:
 
 
 @given(chunks=chunked(well_formed()), row_group_size=st.integers(1, 5))
-@settings(max_examples=300)
+@inputs(3)
 def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_group_size: int) -> None:
     content = b"".join(chunks)
     names, *rows = parsed(content)
@@ -162,7 +163,7 @@ def test_parquet_holds_the_cells_of_a_well_formed_csv(chunks: list[bytes], row_g
 
 
 @given(chunks=chunked(st.one_of(SCRAPS, SCRAPS.map(b"a,b\n1,2\n".__add__), SCRAPS.map(b"a\n1\n".__add__))))
-@settings(max_examples=1000)
+@inputs(10)
 def test_parquet_holds_the_cells_of_any_csv_or_it_is_refused(chunks: list[bytes]) -> None:
     content = b"".join(chunks)
     try:
@@ -174,7 +175,7 @@ def test_parquet_holds_the_cells_of_any_csv_or_it_is_refused(chunks: list[bytes]
 
 
 @given(chunks=chunked(well_formed(st.one_of(FIELDS, LONG))))
-@settings(max_examples=15)
+@inputs(0.15)
 def test_long_fields(chunks: list[bytes]) -> None:
     _, *rows = parsed(b"".join(chunks))
 
