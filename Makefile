@@ -80,7 +80,7 @@ MINUTES := 60
 
 fuzz: $(VENV)/.ready ## New hostile inputs for whatever reads foreign data: make fuzz EXAMPLES=2000 MINUTES=60
 	HYPOTHESIS_STORAGE_DIRECTORY=$(FUZZ_SEEDS) FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_MINUTES=$(MINUTES) \
-		$(VENV)/bin/pytest -m hypothesis tests/fuzz tests/unit tests/transfer
+		$(VENV)/bin/pytest -m hypothesis --timeout $$((60 * $(MINUTES) + 600)) tests/fuzz tests/unit tests/transfer
 
 bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one would write instead
 	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done

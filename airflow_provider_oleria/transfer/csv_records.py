@@ -225,13 +225,16 @@ def shown(names: Iterable[str]) -> str:
 
 
 def shown_header(columns: Sequence[str], expected: Collection[str]) -> str:
-    """The names in a header for a message; only their number if none of them is known.
+    """The names in a header for a message; only their number where they may be data.
 
-    Such a first row may be data, or the beginning of a page that is no CSV.
+    If none of them is known, the first row may be data, or the beginning of a page that is no CSV. If one has a line
+    end, a stray quote before it may have made rows a part of it.
 
     :param columns: the names.
     :param expected: the names that the caller knows.
     """
     if set(expected).isdisjoint(columns):
         return f"{len(columns):,} columns, none with a name that was expected"
+    if any("\n" in name or "\r" in name for name in columns):
+        return f"{len(columns):,} columns, one with a line end in its name: is there a stray quote?"
     return shown(columns)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.downloads import SaveOptions
@@ -30,6 +30,7 @@ NAMES = st.lists(st.sampled_from(["a", "0", "é", "12"]), unique=True)
         optional={"required_columns": NAMES, "exact_columns": NAMES, "min_rows": st.integers(0, 4)},
     ),
 )
+@example(chunks=[f'0,"\n"{MARK}",1\n'.encode()], options={"max_bytes": 500, "required_columns": ["0", "a"]})
 def test_a_csv_passes_its_checks_or_its_values_are_not_shown(
     chunks: list[bytes], options: dict[str, Any]
 ) -> None:
