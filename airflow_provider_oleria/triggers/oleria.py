@@ -94,7 +94,8 @@ class OleriaDownloadTrigger(BaseTrigger):
         yield TriggerEvent(event)
 
     async def on_kill(self) -> None:
-        """Log the download's last status. Airflow 3.3 and newer calls this when a user ends the deferred task.
+        """Log the download's last status. Airflow 3.3 and newer calls this when a user ends the deferred task, or when
+        Airflow's own timeout does.
 
         Cancellation does not mean that: each triggerer that is restarted cancels its triggers.
         """

@@ -115,7 +115,12 @@ def observed(
 
 @pytest.fixture
 def run_dag(observed: Callable[[str, Callable[[], str]], Run]) -> RunDag:
-    """Run a DAG with ``dag.test()``, which runs deferred tasks too."""
+    """Run a DAG with ``dag.test()``, which runs deferred tasks too.
+
+    A deferred task receives its trigger's first event, as from a triggerer. Not as when deployed (Airflow 3.3.2): it is
+    resumed without an event, too; a deferral has no timeout; the arguments of ``defer`` are lost. Those faults are in
+    tests/system/trigger_faults.py.
+    """
 
     def run(dag: DAG, logical_date: datetime | None = None, *, run_after: datetime | None = None) -> Run:
         register(dag)

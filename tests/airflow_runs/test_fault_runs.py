@@ -273,6 +273,7 @@ def test_the_sweep_for_secrets_finds_one(oleria_sandbox: Sandbox) -> None:
     ],
 )
 def test_a_lost_trigger_skips_only_if_it_ran_out_of_time(error: str, soft_fail: bool, raised: str) -> None:
+    """With what schedulers of all versions pass; tests/system/trigger_faults.py has it from one that runs."""
     sensor = OleriaDownloadSensor(task_id="wait", download_id="id-1", soft_fail=soft_fail)
     with pytest.raises(AirflowException) as caught:
         sensor.resume_execution("__fail__", {"error": error}, {})

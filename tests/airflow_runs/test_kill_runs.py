@@ -105,7 +105,7 @@ def test_a_killed_save_leaves_nothing(run_dag: RunDag, oleria_sandbox: Sandbox, 
     assert no_part_is_left(tmp_path)
 
 
-def test_a_trigger_killed_by_a_user_logs_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+def test_on_kill_of_a_trigger_logs_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
     trigger = OleriaDownloadTrigger("id-1")
     trigger._log = logging.getLogger("trigger")  # Airflow 3's own goes past pytest
     asyncio.run(trigger.on_kill())
