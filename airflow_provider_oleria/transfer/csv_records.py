@@ -236,5 +236,5 @@ def shown_header(columns: Sequence[str], expected: Collection[str]) -> str:
     if set(expected).isdisjoint(columns):
         return f"{len(columns):,} columns, none with a name that was expected"
     if any("\n" in name or "\r" in name for name in columns):
-        return f"{len(columns):,} columns, one with a line end in its name: is there a stray quote?"
+        return f"{len(columns):,} columns, one with a line end in its name, perhaps after a stray quote"
     return shown(columns)

@@ -72,8 +72,8 @@ def test_a_stray_quote_hides_no_rows() -> None:
 
 
 def test_control_characters_of_the_header_are_escaped() -> None:
-    with pytest.raises(OleriaCheckError, match=r"found a\\x1b\[2J\\n, b\. The previous file was kept"):
-        check(b'"a\x1b[2J\n",b\n', 10, required_columns=["b", "id"])
+    with pytest.raises(OleriaCheckError, match=r"found a\\x1b\[2J\\x85, b\. The previous file was kept"):
+        check('"a\x1b[2J\x85",b\n'.encode(), 10, required_columns=["b", "id"])
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,14 @@ def test_a_first_row_without_an_expected_name_is_not_shown(content: bytes, optio
 
     assert "anna" not in str(caught.value)
     assert "Admin" not in str(caught.value)
+
+
+def test_a_header_that_may_have_swallowed_rows_is_not_shown() -> None:
+    content = b'id,"mail\nanna@example.com,"Admin",x\n'
+    with pytest.raises(OleriaCheckError, match="found 3 columns, one with a line end in its name") as caught:
+        check(content, 10, required_columns=["id", "mail"])
+
+    assert "anna" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
