@@ -20,7 +20,7 @@ CONSTRAINTS = CLONE / "tests" / "constraints"
 RESULTS = CONSTRAINTS / "results.json"
 VERSIONS = CLONE / "docs" / "versions.md"
 EXTRAS = ".[parquet,zstd,s3,openlineage]"
-PATHS = ["tests/unit", "tests/hook", "tests/fuzz", "tests/transfer"]
+PATHS = ["tests/unit", "tests/hook", "tests/transfer"]
 
 # Airflow 2.11 does not work with universal-pathlib 0.3, which its constraints exclude and its metadata do not.
 LOWEST = ["--resolution", "lowest-direct", "universal-pathlib<0.3"]
