@@ -120,14 +120,13 @@ def planted() -> Iterator[list[str]]:
     lines: list[str] = []
     handler, root = logging.Handler(), logging.getLogger()
     handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
-    level = root.level
-    root.addHandler(handler)
+    level, handlers, root.handlers = root.level, root.handlers, [handler]
     root.setLevel(logging.DEBUG)
     try:
         yield lines
     finally:
         root.setLevel(level)
-        root.removeHandler(handler)
+        root.handlers = handlers
     assert_nothing_shown("\n".join(lines))
 
 
