@@ -19,7 +19,7 @@ VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-transfer bench-formats mutants clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -84,6 +84,9 @@ fuzz: $(VENV)/.ready ## New hostile inputs for whatever reads foreign data: make
 
 bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one would write instead
 	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done
+
+bench-faults: $(VENV_BENCH)/.ready ## The same waits in an outage, and with large answers and few file descriptors; half an hour
+	for one in outage answers; do $(VENV_BENCH)/bin/python benchmarks/waiting_faults.py $$one || exit; done
 
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)

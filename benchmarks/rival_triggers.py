@@ -1,13 +1,16 @@
-"""The rivals: the HTTP provider's trigger, bare requests, an idle trigger, and a probe of the event loop's lag."""
+"""The rivals: the HTTP provider's trigger, bare requests, an idle trigger, and probes of the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import aiohttp
@@ -106,3 +109,37 @@ class LagProbe(BaseTrigger):
             lags.append(time.monotonic() - began - 0.01)
         lags.sort()
         yield TriggerEvent({"p99": lags[int(0.99 * len(lags))], "max": lags[-1]})
+
+
+class StepProbe(BaseTrigger):
+    """Measures the CPU time that each step of the event loop takes.
+
+    :param until: a file; the probe ends when it is there.
+    """
+
+    def __init__(self, until: str) -> None:
+        super().__init__()
+        self.until = until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Its class path and arguments."""
+        return f"{__name__}.StepProbe", {"until": self.until}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire the steps' number, 99th percentile and maximum, in seconds of CPU time of the event loop's thread."""
+        counts: Counter[int] = Counter()  # by tenths of a millisecond, rounded up
+        run = asyncio.Handle._run
+
+        def measured(handle: asyncio.Handle) -> None:
+            began = time.thread_time()
+            run(handle)
+            counts[math.ceil(10_000 * (time.thread_time() - began))] += 1
+
+        asyncio.Handle._run = measured
+        while not os.path.exists(self.until):  # noqa: ASYNC110, ASYNC240  # set by another process
+            await asyncio.sleep(0.2)
+        asyncio.Handle._run = run
+        steps, longest = counts.total(), sorted(counts)
+        below = accumulate(counts[took] for took in longest)
+        p99 = next(took for took, number in zip(longest, below, strict=True) if number >= 0.99 * steps)
+        yield TriggerEvent({"steps": steps, "p99": p99 / 10_000, "max": longest[-1] / 10_000})

@@ -21,16 +21,18 @@ from airflow.models.trigger import Trigger
 
 RIVALS = {"http": "rival_triggers.HttpWait", "floor": "rival_triggers.BareWait"}
 
-SEEN: dict[str, Any] = {"failures": 0, "lag": None}
+SEEN: dict[str, Any] = {"failures": 0, "lag": None, "completed": 0}
 
 
 class Triggerer(TriggerRunnerSupervisor):
     """A supervisor without a database."""
 
     def on_trigger_event(self, trigger_id: int, event: Any) -> None:
-        """Store the probe's result; any other event is a failure."""
+        """Store the probe's result, and count the other events."""
         if "p99" in event.payload:
             SEEN["lag"] = event.payload
+        elif event.payload.get("status") == "completed":
+            SEEN["completed"] += 1
         else:
             SEEN["failures"] += 1
 
@@ -82,12 +84,12 @@ def main(
     triggerer.start_triggers(rows(contender, count, interval), first_id=1)
     triggerer.serve(warm_up)
     triggerer.start_triggers([("rival_triggers.LagProbe", {"seconds": seconds - 2})], first_id=count + 1)
-    before, cpu = _figures(api_url), _cpu(triggerer.pid)
+    before, cpu = figures(api_url), _cpu(triggerer.pid)
     began = time.monotonic()
     triggerer.serve(seconds)
-    after, cpu = _figures(api_url), _cpu(triggerer.pid) - cpu
+    after, cpu = figures(api_url), _cpu(triggerer.pid) - cpu
     took = time.monotonic() - began
-    rss = _rss_kib(triggerer.pid)
+    rss = rss_kib(triggerer.pid)
     triggerer.serve(3)  # for the probe's event
     triggerer.kill(escalation_delay=5, force=True)
     return {
@@ -102,11 +104,14 @@ def main(
     }
 
 
-def _figures(api_url: str) -> dict[str, Any]:
+def figures(api_url: str, change: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The server's figures; or, with ``change``, set its attributes."""
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
-    with urllib.request.urlopen(f"{api_url}/figures", context=context) as response:  # noqa: S310  # our own server
-        figures: dict[str, Any] = json.load(response)
-    return figures
+    url = f"{api_url}/figures" if change is None else f"{api_url}/set"
+    data = None if change is None else json.dumps(change).encode()
+    with urllib.request.urlopen(url, data, context=context) as response:  # noqa: S310  # our own server
+        result: dict[str, Any] = json.load(response)
+    return result
 
 
 def _cpu(pid: int) -> float:
@@ -115,7 +120,8 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _rss_kib(pid: int) -> int:
+def rss_kib(pid: int) -> int:
+    """The memory of a process."""
     with open(f"/proc/{pid}/status") as file:
         return int(next(line for line in file if line.startswith("VmRSS")).split()[1])
 

@@ -33,7 +33,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.net.backoff import retry_after
+from airflow_provider_oleria.net.backoff import RetryBudget, retry_after
 from airflow_provider_oleria.net.redaction import clear_frames, remember_token
 from airflow_provider_oleria.net.session import SafeSession, https_alias, with_body
 
@@ -69,6 +69,7 @@ class TokenCache:
     def __init__(self) -> None:
         self._tokens: dict[bytes, Token] = {}
         self._mints: dict[bytes, Future[Token]] = {}
+        self._outages: dict[bytes, RetryBudget] = {}
 
     @clear_frames
     def get(self, settings: Settings, on_mint: OnMint, deadline: float | None = None) -> Token:
@@ -128,8 +129,9 @@ class TokenCache:
             self._tokens.pop(settings.token_key, None)
 
     def clear(self) -> None:
-        """Remove all tokens."""
+        """Remove all tokens, and what is known of outages."""
         self._tokens.clear()
+        self._outages.clear()
 
     def forget_running(self) -> None:
         """In a child process: the threads that request tokens were not forked."""
@@ -155,11 +157,13 @@ class TokenCache:
                 token = self._tokens[key] = _mint_and_report(settings, on_mint, timeout)
         except BaseException as problem:
             if isinstance(problem, OleriaOutageError):
-                # No caller sends another request at once, however many there are.
-                gate(settings.auth_url).close(problem.retry_after or settings.retry.initial_backoff)
+                # The callers share one back-off, however many there are.
+                budget = self._outages.setdefault(key, RetryBudget(settings.retry))
+                gate(settings.auth_url).close(budget.choose_delay(problem))
             self._mints.pop(key, None)
             future.set_exception(problem)
         else:
+            self._outages.pop(key, None)
             self._mints.pop(key, None)
             future.set_result(token)
 

@@ -48,11 +48,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and for how long, one call is retried.
+    """How often, and for how long, one call is retried. A wait for a download polls until its own timeout instead.
 
     :param max_attempts: attempts in all. Responses with ``Retry-After`` are not counted.
-    :param max_wait: longest time, in seconds, that one call waits between its attempts in all. Polling for a download
-        has its own timeout instead.
+    :param max_wait: longest time, in seconds, that one call waits between its attempts in all.
     :param initial_backoff: delay after the first failure, in seconds; it doubles with each further one.
     :param max_backoff: longest delay, in seconds, unless ``Retry-After`` is longer.
     """

@@ -32,7 +32,8 @@ class RetryBudget:
     A failure with ``Retry-After`` uses no attempt, only time.
 
     :param policy: how many attempts, and for how long.
-    :param deadline: no attempt is made after this moment, by ``clock``. It replaces the policy's ``max_wait``.
+    :param deadline: attempts are made until this moment, by ``clock``. It replaces the policy's ``max_attempts`` and
+        ``max_wait``.
     :param clock: a monotonic clock, in seconds: setting the wall clock changes no retry.
     """
 
@@ -68,7 +69,7 @@ class RetryBudget:
         return with_jitter(min(self._policy.max_backoff, backoff))
 
     def check(self, delay: float, problem: OleriaError) -> None:
-        """Check that another attempt is left, and time for a delay before it.
+        """Check that another attempt is allowed, and that there is time for a delay before it.
 
         :param delay: in seconds.
         :param problem: its reason.
@@ -77,10 +78,10 @@ class RetryBudget:
         :raises OleriaTimeoutError: the next attempt would come after the deadline.
         """
         resume_at = self._clock() + delay
-        if self._deadline is not None and resume_at > self._deadline:
-            raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
-        out_of_time = self._deadline is None and resume_at > self._give_up_at
-        if out_of_time or self._counted >= self._policy.max_attempts:
+        if self._deadline is not None:
+            if resume_at > self._deadline:
+                raise OleriaTimeoutError(f"no time is left for another attempt: {problem}") from problem
+        elif resume_at > self._give_up_at or self._counted >= self._policy.max_attempts:
             raise OleriaRetriesExhaustedError(
                 f"{problem} (given up after {self._attempts} attempts)"
             ) from problem

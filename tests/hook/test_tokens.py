@@ -9,10 +9,12 @@ import time
 
 import pytest
 
-from airflow_provider_oleria.api.tokens import TOKENS
+from airflow_provider_oleria.api.rate_limit import Gate
+from airflow_provider_oleria.api.tokens import TOKENS, TokenCache
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaError,
+    OleriaOutageError,
     OleriaProtocolError,
     OleriaRetriesExhaustedError,
 )
@@ -82,6 +84,24 @@ def test_a_token_endpoint_that_is_out_is_given_up_once(oleria_sandbox: Sandbox, 
         ask("some-id")
 
     assert oleria_sandbox.count("token") == 8
+
+
+def test_the_pause_after_failed_token_requests_doubles_until_one_succeeds(
+    oleria_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[float] = []
+    monkeypatch.setattr(Gate, "close", lambda _, seconds: closed.append(seconds))
+    oleria_sandbox.revoke_tokens()
+    hook, tokens = OleriaHook(), TokenCache()
+    for _ in range(2):
+        oleria_sandbox.fail(Fault(kind="token", status=503, times=9))
+        for _ in range(9):
+            with pytest.raises(OleriaOutageError):
+                tokens.get(hook._settings, lambda _: None)
+        tokens.drop(hook._settings, tokens.get(hook._settings, lambda _: None))
+
+    full = [0.01 * 2**number for number in range(9)] * 2  # the sandbox's retry_delay
+    assert all(0.75 * most <= seconds <= most for seconds, most in zip(closed, full, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,19 @@ def test_with_a_deadline_a_long_retry_after_has_its_time_and_uses_no_attempt() -
         budget.next_delay(unavailable(900.0))
 
 
+@pytest.mark.parametrize("policy", [POLICY, RetryPolicy(max_attempts=1), RetryPolicy(max_wait=1)])
+def test_a_deadline_replaces_the_limits_of_the_policy(policy: RetryPolicy) -> None:
+    clock = Clock()
+    budget = RetryBudget(policy, clock.now + 7200, clock)
+    for _ in range(7200 // 60):
+        delay = budget.next_delay(unavailable())
+        assert 0.75 <= delay <= 60
+        clock.now += delay
+    clock.now = 5000.0 + 7200
+    with pytest.raises(OleriaTimeoutError, match="503"):
+        budget.next_delay(unavailable())
+
+
 def test_retry_after_zero_is_no_busy_loop() -> None:
     assert RetryBudget(POLICY, clock=Clock()).next_delay(unavailable(0.0)) >= 1.0
 

@@ -337,6 +337,14 @@ def test_a_wait_that_has_the_time_waits_for_retry_after(status: int, deadline: f
     assert script.sent == 2
 
 
+@pytest.mark.parametrize("failure", [answer(503), OleriaUnavailableError("the token endpoint"), answer(429)])
+def test_a_wait_outlasts_an_outage_of_ten_minutes(failure: Any) -> None:
+    script = Script(*[failure] * 20, answer(200, COMPLETED))
+
+    assert wait(script, deadline=EPOCH + 3600).url == COMPLETED["url"]
+    assert script.sent == 21
+
+
 def test_a_wait_without_the_time_for_retry_after_is_a_timeout_at_once() -> None:
     script = Script(answer(429, **{"Retry-After": "900"}))
     with pytest.raises(OleriaTimeoutError, match="rate limit is reached"):
