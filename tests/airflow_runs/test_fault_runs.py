@@ -33,6 +33,7 @@ class Case:
     tries: int = 1
     posts: int = 1
     posts_before_3_3: int | None = None
+    timeout: float = 3600
 
 
 def fault(**what: Any) -> Callable[[Sandbox], Any]:
@@ -78,6 +79,7 @@ CASES = [
         "endless 500s",
         fault(kind="get", status=500, times=None),
         "The API is temporarily unavailable",
+        timeout=1,
         tries=2,
         posts_before_3_3=2,
     ),
@@ -85,6 +87,7 @@ CASES = [
         "get hangs indefinitely",
         fault(kind="get", hang=60, times=None),
         "no response came in time",
+        timeout=1,
         tries=2,
         posts_before_3_3=2,
     ),
@@ -153,6 +156,7 @@ def test_a_fault_on_order(
             destination=f"file://{destination}",
             deferrable=deferrable,
             poll_interval=0.05,
+            timeout=case.timeout,
             retries=1,
             retry_delay=timedelta(0),
         )
