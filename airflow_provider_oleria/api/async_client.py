@@ -68,13 +68,15 @@ class AsyncClient:
         """
         run = FlowRun(flow)
         while run.step is not None:
-            outcome: Any
-            try:
-                outcome = await self._perform(run.step)
-            except OleriaError as problem:
-                outcome = problem
-            run.advance(outcome)
+            # No variable keeps the outcome: it may be a large response, and thousands of waits sleep next.
+            run.advance(await self._outcome(run.step))
         return run.result
+
+    async def _outcome(self, step: Step) -> Any:
+        try:
+            return await self._perform(step)
+        except OleriaError as problem:
+            return problem
 
     async def _perform(self, step: Step) -> Any:
         match step:

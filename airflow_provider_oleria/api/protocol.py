@@ -352,6 +352,7 @@ def call(
             )
         if not repeatable:
             raise problem
+        response = None  # it may be large, and the delay long
         delay = budget.choose_delay(problem)
         if rate_limited:
             yield CloseGate(delay)  # before the budget is checked: other callers need to know

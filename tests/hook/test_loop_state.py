@@ -6,12 +6,14 @@ import asyncio
 import gc
 import json
 import warnings
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
 from airflow_provider_oleria.api import loop_state
+from airflow_provider_oleria.api.protocol import Flow, Request, Response, Sleep
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
@@ -252,3 +254,23 @@ def test_a_row_of_an_earlier_version_still_waits(oleria_sandbox: Sandbox, export
 
 async def _ends(tasks: list[asyncio.Task[Any]]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_a_flow_that_sleeps_keeps_no_response(export: str) -> None:
+    async def main() -> None:
+        asleep = asyncio.Event()
+        kept: list[weakref.ref[Response]] = []
+
+        def flow() -> Flow[None]:
+            kept.append(weakref.ref((yield Request("GET", f"/v1/downloads/{export}"))))
+            asleep.set()
+            yield Sleep(3600)
+
+        async with await OleriaHook()._async_client() as client:
+            running = asyncio.create_task(client.run(flow()))
+            await asleep.wait()
+            assert kept[0]() is None
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    run(main())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -335,6 +337,23 @@ def test_a_wait_that_has_the_time_waits_for_retry_after(status: int, deadline: f
     assert wait(script, deadline=deadline).url == COMPLETED["url"]
     assert 900 <= sum(script.pauses) <= 995
     assert script.sent == 2
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+def test_a_wait_keeps_no_response_while_it_sleeps(status: int) -> None:
+    run = FlowRun(
+        protocol.wait("id-1", poll_interval=60, max_poll_interval=60, deadline=None, started_at=time.time())
+    )
+    while not isinstance(run.step, Request):
+        run.advance(0.0)
+    response = answer(status, ACCEPTED)
+    kept = weakref.ref(response)
+    run.advance(response)
+    del response
+    while not isinstance(run.step, Sleep):
+        run.advance(1.0)
+
+    assert kept() is None
 
 
 @pytest.mark.parametrize("failure", [answer(503), OleriaUnavailableError("the token endpoint"), answer(429)])
