@@ -65,7 +65,7 @@ docs: $(VENV_DOCS)/.ready ## The documentation, in site/index.html
 	NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/python -m mkdocs build --strict # -m: it imports the package from here, without Airflow
 
 test-system: $(VENV_SYSTEM)/.ready ## Whatever dies: real Airflow processes on PostgreSQL, killed in many ways
-	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py tests/system/celery_workers.py
+	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py tests/system/trigger_faults.py tests/system/celery_workers.py
 
 test-system-short: $(VENV_SYSTEM)/.ready ## Five of its scenarios
 	$(VENV_SYSTEM)/bin/pytest tests/system/chaos.py -m short

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ class Cluster:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            # Its default of 5 s ends tries on a busy machine.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
             # No DAG file changes during a run.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
             # The libraries that print requests whole, at the level at which they do.
@@ -113,6 +116,15 @@ class Cluster:
         process = self._processes[name]
         os.kill(process.pid, signal.SIGKILL)
         until(lambda: self._processes[name] is not process, f"{name} is started again")
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Stop a component for a while: it lives, and does nothing."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._processes[name].send_signal(signal.SIGCONT)
 
     # -- what a user does ---------------------------------------------------------------------------------------
 

@@ -51,7 +51,13 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def cluster(folder: Path, postgres: Postgres, line: Line) -> Iterator[Cluster]:
     dags = Path(__file__).parent / "dags"
-    cluster = Cluster(folder / "local", postgres, dags, {"OLERIA_TEST_LAKE": str(folder / "lake")})
+    settings = {
+        "OLERIA_TEST_LAKE": str(folder / "lake"),
+        # The triggerer imports triggers from dags/trigger_faults.py.
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+    }
+    cluster = Cluster(folder / "local", postgres, dags, settings)
     try:
         cluster.start()
         cluster.add_connection(line.connection())
