@@ -15,11 +15,12 @@ VENV_DOCS := .venv-docs
 VENV_BENCH := .venv-bench
 VENV_NOX := .venv-nox
 VENV_STORES := .venv-stores
+VENV_READING := .venv-reading
 VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-reading test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,6 +46,9 @@ unit-2.11: $(VENV_2.11)/.ready ## The tests on Airflow 2.11.0, with its constrai
 
 test-stores: $(VENV_STORES)/.ready ## Every store, or its emulator: the table in docs/files.md. Azure needs Node.js
 	$(VENV_STORES)/bin/pytest tests/stores/test_every_store.py tests/stores/test_sftp.py --numprocesses 2 --dist worksteal
+
+test-reading: $(VENV_READING)/.ready ## What pandas, Polars, DuckDB, Spark and others make of the files: docs/reading.md
+	$(VENV_READING)/bin/python -m tests.reading.read_back # -m: it imports the package from here, without Airflow
 
 test-matrix: $(VENV_NOX)/.ready ## The tests on every supported Airflow and Python; the table in docs/versions.md
 	$(VENV_NOX)/bin/nox --sessions tests report
@@ -152,6 +156,9 @@ $(VENV_STORES)/.ready: pyproject.toml
 
 $(VENV_MUTANTS)/.ready: pyproject.toml
 	$(call make-venv,--group mutants $(NEWEST))
+
+$(VENV_READING)/.ready: pyproject.toml
+	$(call make-venv,--group reading)
 
 $(VENV_NOX)/.ready: pyproject.toml
 	$(call make-venv,--group nox)
