@@ -158,3 +158,11 @@ def test_dormant_accounts(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
     assert run.xcom("count_by_department") == wanted
     assert created.data_context == DataContext.ACCOUNT_UTILIZATION
     assert run.xcom("summarize").split()[0] == str(max(wanted.values()))
+
+
+def test_dormant_accounts_with_a_byte_order_mark(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
+    body = "\ufeffdepartment,accountName\nLegal,a\nLegal,b\n"
+    oleria_sandbox.fail(Fault(kind="fetch", times=None, body=body))
+    run = run_dag(load("oleria_dormant_accounts"))
+
+    assert run.xcom("count_by_department") == {"Legal": 2}
