@@ -182,6 +182,38 @@ def test_the_error_of_any_client_names_destination_and_cause(behave: Behave) -> 
             attempt()
 
 
+def test_a_folder_that_cannot_be_listed_is_written(behave: Behave) -> None:
+    class Unlistable(MemoryFileSystem):
+        def ls(self, path: str, *args: object, **kwargs: object) -> object:
+            raise PermissionError("list is not permitted")
+
+    behave(Unlistable)
+    with publish(resolve(PATH), 0) as file:
+        file.write(b"new")
+
+    assert MemoryFileSystem().cat("/lake/out.csv") == b"new"
+
+
+def test_a_file_that_cannot_be_closed_is_removed_and_the_first_error_is_reported(
+    store: fsspec.AbstractFileSystem, behave: Behave
+) -> None:
+    class Broken(MemoryFileSystem):
+        def open(self, *args: object, **kwargs: object) -> object:
+            file = super().open(*args, **kwargs)
+            file.close = lambda: raise_(ConnectionResetError("the connection is broken"))
+            return file
+
+    behave(Broken)
+    with pytest.raises(OSError, match="of the caller"), publish(resolve(PATH), 0):
+        raise OSError("of the caller")
+
+    assert store.find("") == []
+
+
+def raise_(problem: Exception) -> None:
+    raise problem
+
+
 def test_an_error_in_the_block_is_not_called_one_of_the_store(store: fsspec.AbstractFileSystem) -> None:
     with pytest.raises(OSError, match="of the caller"), publish(resolve(PATH), 0):
         raise OSError("of the caller")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_oleria.compat import has_fs
 from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.transfer.destination import resolve
 
@@ -21,6 +22,27 @@ from airflow_provider_oleria.transfer.destination import resolve
 def test_a_scheme_that_no_filesystem_can_use_is_refused(destination: str, remedy: str) -> None:
     with pytest.raises(OleriaInputError, match=remedy):
         resolve(destination)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package"),
+    [
+        *((scheme, "airflow-provider-oleria[gcs]") for scheme in ("gs", "gcs")),
+        *((scheme, "airflow-provider-oleria[azure]") for scheme in ("abfs", "abfss")),
+        *(
+            (scheme, "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer")
+            for scheme in ("sftp", "ssh")
+        ),
+        ("unheard-of", "the Airflow provider or fsspec package of that store"),
+    ],
+)
+def test_what_to_install_for_a_store_is_named(scheme: str, package: str) -> None:
+    if has_fs(scheme):
+        pytest.skip("is installed")
+    with pytest.raises(OleriaInputError) as caught:
+        resolve(f"{scheme}://lake/out.csv")
+
+    assert str(caught.value).endswith(f". Install {package}")
 
 
 @pytest.mark.parametrize("host", ["acct.dfs.core.windows.net", "acct.blob.core.windows.net"])

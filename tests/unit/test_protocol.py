@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import weakref
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from airflow_provider_oleria.api.protocol import (
     Response,
     Sleep,
 )
+from airflow_provider_oleria.connection.settings import RetryPolicy
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
@@ -180,6 +182,68 @@ def test_retry_after_is_what_is_waited() -> None:
 
 
 @pytest.mark.parametrize(
+    "flow",
+    [
+        protocol.get("id-1", retry=RetryPolicy(max_attempts=2)),
+        protocol.create("risks", retry=RetryPolicy(max_attempts=2)),
+        protocol.wait(
+            "id-1", poll_interval=1, max_poll_interval=1, deadline=None, retry=RetryPolicy(max_attempts=2)
+        ),
+    ],
+    ids=["get", "create", "wait"],
+)
+def test_the_policy_of_the_caller_decides_how_often_a_request_is_sent(flow: Any) -> None:
+    script = Script(answer(503), answer(503))
+    with pytest.raises(OleriaRetriesExhaustedError, match="503.*given up after 2 attempts"):
+        script.run(flow)
+
+    assert script.sent == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "quoted"),
+    [
+        ({"message": "Forbidden"}, "answered 403: no code: Forbidden"),
+        ({"code": "E42"}, "answered 403: E42: no message"),
+        ({"detail": "Forbidden"}, """answered 403: '{"detail": "Forbidden"}'"""),
+    ],
+)
+def test_whatever_the_api_gives_as_a_reason_is_named(body: Any, quoted: str) -> None:
+    with pytest.raises(OleriaForbiddenError) as caught:
+        Script(answer(403, body)).run(protocol.get("id-1"))
+
+    assert quoted in str(caught.value)
+
+
+def test_a_probe_requests_a_download_that_does_not_exist_and_retries_nothing() -> None:
+    script = Script(answer(404, {"code": "not_found"}))
+    assert script.run(protocol.probe()) is None
+
+    (request,) = script.steps
+    assert request.method == "GET"
+    assert re.fullmatch("/v1/downloads/[0-9a-f-]{36}", request.path)
+
+
+@pytest.mark.parametrize(
+    ("response", "kind", "message"),
+    [
+        (answer(404, b"<html>"), OleriaProtocolError, "answered 404, but not as the API would: '<html>'"),
+        (answer(200), OleriaProtocolError, "answered 200, but not as the API would"),
+        (answer(299), OleriaProtocolError, "answered 299, but not as the API would"),
+        (answer(300), OleriaRequestError, "GET /v1/downloads/[0-9a-f-]{36} answered 300"),
+        (answer(401), OleriaAuthError, "GET /v1/downloads/[0-9a-f-]{36} answered 401"),
+        (answer(503), OleriaUnavailableError, "answered 503"),
+    ],
+)
+def test_a_probe_names_what_is_wrong(response: Response, kind: type[OleriaError], message: str) -> None:
+    script = Script(response)
+    with pytest.raises(kind, match=message):
+        script.run(protocol.probe())
+
+    assert script.sent == 1
+
+
+@pytest.mark.parametrize(
     ("flow", "names"),
     [(protocol.create("risks"), "filter_by"), (protocol.get("id-1"), "Check download_id")],
     ids=["create", "get"],
@@ -263,7 +327,7 @@ def test_wait_backs_off_from_poll_interval_to_max_poll_interval() -> None:
 
 def test_wait_asks_a_last_time_at_the_deadline_and_names_id_and_status() -> None:
     script = Script(*[answer(200, ACCEPTED)] * 10)
-    with pytest.raises(OleriaTimeoutError, match="id-1 .*waited 12 s, last status: accepted"):
+    with pytest.raises(OleriaTimeoutError, match=r"id-1 .*waited 12 s, last status: accepted\). It is still"):
         wait(script, deadline=EPOCH + 12.0)
 
     assert sum(script.pauses) == pytest.approx(12.0)

@@ -47,6 +47,10 @@ class HttpError(Exception):
         vars(self).update(status)
 
 
+class RefreshError(HttpError):
+    """As google.auth has one."""
+
+
 def of_errno(name: str) -> OSError:
     number = getattr(errno, name)
     return OSError(number, os.strerror(number))
@@ -61,6 +65,8 @@ def of_errno(name: str) -> OSError:
         KeyError("private_key"),
         HttpError("no such container", status_code=404),
         HttpError("forbidden", code=403),
+        HttpError("no such bucket", status_code=400),
+        RefreshError("the account was deleted"),
     ],
     ids=repr,
 )
@@ -77,6 +83,9 @@ def test_a_retry_does_not_help(error: Exception) -> None:
         HttpError("unavailable", status_code=503),
         HttpError("too many", code=429),
         HttpError("broken", code="InternalError"),
+        HttpError("conflict", status_code=409),
+        HttpError("moved", status_code=301),
+        RefreshError("the metadata server does not respond", retryable=True),
     ],
     ids=repr,
 )
@@ -97,6 +106,17 @@ def test_the_text_names_destination_cause_and_connection() -> None:
 
     assert "'s3://store_id@lake/out.csv' cannot be written: HttpError." in text
     assert "Check the Airflow Connection 'store_id'" in text
+
+
+def test_the_text_has_the_code_of_azure_and_not_the_xml_of_its_response() -> None:
+    error = HttpError(
+        "The specified container does not exist.\nRequestId:1f2e\n<?xml", error_code="ContainerNotFound"
+    )
+
+    assert str(store_error(PATH, error)) == (
+        "destination 'memory://lake/out.csv' cannot be written: HttpError: The specified container does not exist "
+        "(ContainerNotFound)"
+    )
 
 
 def test_a_signature_in_an_error_of_another_library_is_not_repeated() -> None:
