@@ -90,7 +90,8 @@ bench: $(VENV_BENCH)/.ready ## Thousands of waits on one triggerer, and what one
 	for one in waiting end_to_end parsing synchronous; do $(VENV_BENCH)/bin/python benchmarks/$$one.py || exit; done
 
 bench-faults: $(VENV_BENCH)/.ready ## The same waits in an outage, and with large answers and few file descriptors; half an hour
-	for one in outage answers; do $(VENV_BENCH)/bin/python benchmarks/waiting_faults.py $$one || exit; done
+	for one in "outage --interval 300" "answers --interval 200"; do \
+		$(VENV_BENCH)/bin/python benchmarks/waiting_faults.py $$one || exit; done
 
 bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
