@@ -41,7 +41,7 @@ TASKS = {
     "export_failed": ("failed", 1, "Oleria could not complete download"),
     "sensor_failed": ("failed", 1, "Oleria could not complete download"),
     # What it may fix is tried again.
-    "export_unavailable": ("success", 2, "The API is temporarily unavailable"),
+    "export_unreadable": ("success", 2, "with no JSON object"),
     "export_broken": ("success", 2, "failed in the triggerer: TypeError"),
     "export_silent": ("success", 2, "Trigger failure"),
     "export_lost": ("success", 2, "Trigger timeout"),
@@ -75,15 +75,15 @@ def sandboxes(cluster: Cluster) -> Iterator[dict[str, Sandbox]]:
                 ("done", 0),
                 ("endless", 24 * 3600),
                 ("failed", 24 * 3600),
-                ("unavailable", 0),
+                ("unreadable", 0),
                 ("stalled", 0),
             ]
         }
         failed = {"status": "failed", "error": {"code": "E42", "message": "The export is too wide."}}
         # The first poll is that of a sensor in its worker.
         sandboxes["failed"].fail(Fault("get", nth=2, times=None, fields=failed))
-        # As many as a poll is repeated: the next try's first poll is answered.
-        sandboxes["unavailable"].fail(Fault("get", status=500, times=8))
+        # Fails the trigger; the next try's first poll is answered.
+        sandboxes["unreadable"].fail(Fault("get", status=200, body="<html>"))
         sandboxes["stalled"].fail(Fault("fetch", stall=100, times=None))
         for name, sandbox in sandboxes.items():
             cluster.add_connection(sandbox.connection_json(), name)
@@ -111,11 +111,11 @@ def test_trigger_faults(
     assert {name for name in TASKS if "Resuming download" in logs[name]} == again
     # One download for each task, however often it was tried, and one for each sandbox with sensors.
     posts = {name: sandbox.count("create") for name, sandbox in sandboxes.items()}
-    assert posts == {"done": 7, "endless": 3, "failed": 2, "unavailable": 1, "stalled": 1}
+    assert posts == {"done": 7, "endless": 3, "failed": 2, "unreadable": 1, "stalled": 1}
     results = [value for (value,) in cluster.rows(RESULTS)]
     assert len(results) == 5
     for result in results:
-        sandbox = sandboxes["unavailable" if "unavailable" in result["path"] else "done"]
+        sandbox = sandboxes["unreadable" if "unreadable" in result["path"] else "done"]
         file = Path(result["path"].removeprefix("file://"))
         assert file.read_bytes() == sandbox.expected(result["download_id"]).path.read_bytes()
 

@@ -166,7 +166,7 @@ with DAG(
         await hook.asave_download(download.download_id, f"file://{FOLDER}/async_save.csv")
 
     export("export_failed", "failed")
-    export("export_unavailable", "unavailable")
+    export("export_unreadable", "unreadable")
     export("export_late", "endless", timeout=20)
     export("export_lost", "done")
     export("export_silent", "done", SilentOperator)
