@@ -228,7 +228,7 @@ def wait(
 
     :param poll_interval: shortest delay between two polls, in seconds.
     :param max_poll_interval: longest delay, in seconds.
-    :param deadline: epoch seconds; ``None`` for none.
+    :param deadline: epoch seconds; ``None`` for none: then failed requests are retried without end.
     :param started_at: when the download was created, in epoch seconds; ``None`` for now.
     :param retry: how failed requests are retried, until the deadline.
     :raises OleriaDownloadFailedError: with the vendor's code and message.

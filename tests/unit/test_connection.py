@@ -84,9 +84,17 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({"host": "http://127.0.0.1.evil.example"}, {}, "must be https"),
         ({"host": "https://user:pw@api.example"}, {}, "must not contain a user name or password"),
         ({"host": "https://api.example/v1"}, {}, "scheme and host only"),
-        ({"host": "https://api.example?key=s3cr3t"}, {}, "API URL) must not contain spaces, a query"),
-        ({}, {"auth_url": "https://auth.example/token?key=s3cr3t"}, "URL) must not contain spaces, a query"),
-        ({}, {"auth_url": "https://auth.example/token#s3cr3t"}, "URL) must not contain spaces, a query"),
+        ({"host": "https://api.example?key=s3cr3t"}, {}, r"API URL\) must not contain spaces, a query"),
+        (
+            {},
+            {"auth_url": "https://auth.example/token?key=s3cr3t"},
+            r"URL\) must not contain spaces, a query",
+        ),
+        (
+            {},
+            {"auth_url": "https://auth.example/token#s3cr3t"},
+            r"URL\) must not contain spaces, a query",
+        ),
         ({"host": "ftp://api.example"}, {}, "must be a URL"),
         ({"host": "https://api.example:port"}, {}, "is not a URL"),
         (

@@ -186,11 +186,8 @@ def test_retry_after_is_what_is_waited() -> None:
     [
         protocol.get("id-1", retry=RetryPolicy(max_attempts=2)),
         protocol.create("risks", retry=RetryPolicy(max_attempts=2)),
-        protocol.wait(
-            "id-1", poll_interval=1, max_poll_interval=1, deadline=None, retry=RetryPolicy(max_attempts=2)
-        ),
     ],
-    ids=["get", "create", "wait"],
+    ids=["get", "create"],
 )
 def test_the_policy_of_the_caller_decides_how_often_a_request_is_sent(flow: Any) -> None:
     script = Script(answer(503), answer(503))

@@ -114,7 +114,7 @@ def test_the_text_has_the_code_of_azure_and_not_the_xml_of_its_response() -> Non
     )
 
     assert str(store_error(PATH, error)) == (
-        "destination 'memory://lake/out.csv' cannot be written: HttpError: The specified container does not exist "
+        f"destination {str(PATH)!r} cannot be written: HttpError: The specified container does not exist "
         "(ContainerNotFound)"
     )
 
