@@ -49,9 +49,9 @@ def as_timestamp(text: str) -> datetime:
 
 
 TYPES: dict[str, Any] = {
-    "int64": int,
+    "int64": lambda text: int(text, 16 if "x" in text.lower() else 10),
     "double": float,
-    "bool": {"true": True, "True": True, "1": True, "false": False, "0": False}.get,
+    "bool": lambda text: {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()],
     "date32": date.fromisoformat,
     "timestamp": as_timestamp,
 }
@@ -71,6 +71,8 @@ CELLS = st.text(max_size=6) | st.sampled_from(
     kind=st.sampled_from([*TYPES]),
     on_type_error=st.sampled_from(["fail", "null"]),
 )
+@example(cells=["0x1F", " 0XFF"], kind="int64", on_type_error="fail")
+@example(cells=["TRUE"], kind="bool", on_type_error="fail")
 def test_a_cell_has_its_type_or_is_refused_by_row_and_column(
     cells: list[str], kind: str, on_type_error: Any
 ) -> None:
