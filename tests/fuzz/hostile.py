@@ -119,7 +119,7 @@ def planted() -> Iterator[list[str]]:
     redaction.remember_url(URL)
     lines: list[str] = []
     handler, root = logging.Handler(), logging.getLogger()
-    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]  # this one alone
     level, handlers, root.handlers = root.level, root.handlers, [handler]
     root.setLevel(logging.DEBUG)
     try:

@@ -133,5 +133,5 @@ def test_an_event_has_a_download_or_an_error(event: Any) -> None:
 @example(record={"download_id": "id-1", "fingerprint": "request", "created_at": 10**400})
 def test_a_record_is_resumed_or_replaced(record: Any) -> None:
     with only_ours():
-        resume = ResumeRecord({"oleria_download": record}, "request", "saving", lambda: 1e9)  # type: ignore[arg-type]
+        resume = ResumeRecord({"oleria_download": record}, "request", "saving", lambda: 1e9)  # type: ignore[arg-type]  # a dict has get
         resume.load(3600, lambda download_id: Download(download_id, "accepted"))
