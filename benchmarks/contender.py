@@ -29,7 +29,7 @@ def ours(path: str) -> Transfer:
     from airflow_provider_oleria.transfer.pipeline import transfer
 
     settings = Settings("http://127.0.0.1", "http://127.0.0.1", "client", "secret")
-    resolve(path)  # which loads the filesystem of its store
+    resolve(path).exists()  # loads the filesystem of its store, which makes its client
 
     def run(url: str, path: str) -> dict[str, Any]:
         return asdict(transfer(lambda: url, resolve(path), settings, SaveOptions()))

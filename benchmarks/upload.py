@@ -1,6 +1,6 @@
 """Ours against eight ranges into a file and ``upload_file``, to an S3 API: part of ``make bench-transfer``.
 
-The store is moto, in a process of its own. On the slow line each connection, to fetch or to send, carries 10 MB/s.
+On the slow line each connection, to fetch or to send, carries 10 MB/s.
 Every transfer is a process of its own, the contenders take turns, and what arrived is compared with what was served.
 """
 
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from document import machine, table, write_figures
 from nginx import serving
 
@@ -80,7 +81,7 @@ def _rows(line: str, runs: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
 
 def _run(name: str, url: str, home: Path, expected: dict[str, Any], *, limited: bool) -> dict[str, Any]:
     """One transfer into a new, empty store."""
-    with _store(limited=limited) as (endpoint, direct):
+    with _store(RATE if limited else 0) as endpoint:
         keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
         connection = {
             "conn_type": "aws",
@@ -99,7 +100,7 @@ def _run(name: str, url: str, home: Path, expected: dict[str, Any], *, limited: 
         target = f"{CONTENDERS[name]}{name}.csv"
         command = [sys.executable, str(HERE / "contender.py"), name, url, target]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
-        digest = hashlib.sha256(_client(direct).get_object(Bucket="lake", Key=f"{name}.csv")["Body"].read())
+        digest = hashlib.sha256(requests.get(f"{endpoint}/lake/{name}.csv", timeout=60).content)
         if digest.hexdigest() != expected["sha256"]:
             sys.exit(f"{name} sent other bytes than were served")
         figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -107,30 +108,16 @@ def _run(name: str, url: str, home: Path, expected: dict[str, Any], *, limited: 
 
 
 @contextmanager
-def _store(*, limited: bool) -> Iterator[tuple[str, str]]:
-    """A new store with the bucket ``lake``: the URL to measure with, and one that is never slow."""
-    port, slow_port = _free_port(), _free_port()
-    with (
-        _process("-m", "moto.server", "--port", str(port)),
-        _process(str(HERE / "slow_line.py"), str(slow_port), str(port), str(RATE)),
-    ):
-        direct = f"http://127.0.0.1:{port}"
-        for each in (port, slow_port):
-            _wait_for(each)
-        _client(direct).create_bucket(Bucket="lake")
-        yield (f"http://127.0.0.1:{slow_port}" if limited else direct), direct
-
-
-@contextmanager
-def _process(*arguments: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
+def _store(rate: int) -> Iterator[str]:
+    """A new store; its URL."""
+    port = _free_port()
+    command = [sys.executable, str(HERE / "s3_store.py"), str(port), str(rate)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
 
 
 def _wait_for(port: int) -> None:
@@ -148,13 +135,6 @@ def _wait_for(port: int) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-def _client(endpoint: str) -> Any:
-    import boto3
-
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
 
 
 if __name__ == "__main__":

@@ -205,13 +205,11 @@ class RecordCounter:
 
     def _count(self, records: bytes) -> None:
         text = self._quotes.read(records)
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if len(self._header.columns) != 1 and (text.startswith(b"\n") or b"\n\n" in text):
-            lines = text.split(b"\n")[:-1]
-            self.row_count += len(lines) - lines.count(b"")
-        else:
-            self.row_count += text.count(b"\n")
+        lines = text.splitlines()
+        if not text.endswith((b"\n", b"\r")):
+            del lines[-1:]  # it goes on in the next chunk
+        is_column = len(self._header.columns) == 1
+        self.row_count += len(lines) - (0 if is_column else lines.count(b""))
 
     def _report(self, problem: str) -> None:
         if self.problem is None:
