@@ -7,6 +7,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 # uv verifies TLS with its own certificates unless it is set to use the machine's, as pip does.
 export UV_SYSTEM_CERTS := 1
 
+# Where this is set, as in many images, each process compiles Airflow again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 VENV_2.11 := .venv-airflow-2.11
 VENV_DEMO := .venv-demo
@@ -97,8 +100,8 @@ bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH=
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
 	$(VENV)/bin/python benchmarks/upload.py
 
-bench-formats: $(VENV)/.ready ## Our formats against DuckDB, Polars, pyarrow, pigz and zstd, where installed
-	$(VENV)/bin/python benchmarks/formats.py $(BENCH)
+bench-formats: $(VENV_BENCH)/.ready ## Our formats against DuckDB, Polars, pyarrow, and where installed pigz and zstd
+	$(VENV_BENCH)/bin/python benchmarks/formats.py $(BENCH)
 
 # Every tenth change of each function, always the same ones; MUTANTS="'*'" is all of them.
 MUTANTS ?= '*__mutmut_*1'

@@ -207,7 +207,7 @@ class RecordCounter:
         text = self._quotes.read(records)
         lines = text.splitlines()
         if not text.endswith((b"\n", b"\r")):
-            del lines[-1:]  # it goes on in the next chunk
+            del lines[-1:]  # its end is in a later chunk
         is_column = len(self._header.columns) == 1
         self.row_count += len(lines) - (0 if is_column else lines.count(b""))
 

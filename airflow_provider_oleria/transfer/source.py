@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import count
 from mmap import mmap
 from typing import Final, Self
-
-import requests
 
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.net.read_limit import RATE_WINDOW
@@ -19,10 +18,10 @@ from airflow_provider_oleria.transfer.stored_object import StoredObject
 READ_SIZE: Final = 512 * 1024
 """Bytes of one read."""
 
-FAST_CONNECTION: Final = 250_000_000
+FAST_CONNECTION: Final = 125_000_000
 """Bytes a second of one connection, above which more connections cost more processor time than they save."""
 
-SPEED_WINDOW: Final = 32 * 1024 * 1024
+SPEED_WINDOW: Final = 16 * 1024 * 1024
 """Bytes over which the speed is measured."""
 
 
@@ -102,31 +101,34 @@ class Source:
                     break
             else:
                 return
-            response = self._object.request(at, at + self._part_size)
+            ranges = self._ranges(at, size)
+            first = next(ranges)
+            response = self._object.request(*first)
             if response.status_code != 206:
                 # The store announces ranges without serving them: the first response has the whole object.
                 self._object.close_response(response)
                 yield from stream
                 return
-        yield from self._read_parts(at, size, response)
+        yield from self._read_parts(self._object.stream(*first, response, self._read_size), ranges)
 
-    def _read_parts(self, at: int, size: int, response: requests.Response) -> Generator[bytes, None, None]:
+    def _read_parts(
+        self, first: Iterator[bytes], ranges: Iterator[tuple[int, int]]
+    ) -> Generator[bytes, None, None]:
         # One buffer for each part in flight, reused: a slow destination cannot make memory grow. Mapped memory, because
         # large blocks fragment the heap.
         buffers = deque(mmap(-1, self._part_size) for _ in range(self._max_concurrency))
-        starts = iter(range(at, size, self._part_size))
         pending: deque[Future[mmap]] = deque()
         pool = ThreadPoolExecutor(self._max_concurrency, thread_name_prefix="oleria-part")
 
-        def submit_next(response: requests.Response | None = None) -> None:
-            if (start := next(starts, None)) is not None:
-                end = min(start + self._part_size, size)
-                pending.append(pool.submit(self._read_part, buffers.popleft(), start, end, response))
+        def submit_next() -> None:
+            if bounds := next(ranges, None):
+                pending.append(pool.submit(self._read_part, buffers.popleft(), *bounds))
 
         try:
-            submit_next(response)
             for _ in range(1, self._max_concurrency):
                 submit_next()
+            yield from first
+            submit_next()
             while pending:
                 part = pending.popleft().result()
                 left = part.tell()
@@ -140,10 +142,19 @@ class Source:
             self._object.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read_part(self, buffer: mmap, start: int, end: int, response: requests.Response | None) -> mmap:
+    def _ranges(self, at: int, size: int) -> Iterator[tuple[int, int]]:
+        """Start and end of each part. The first ones are shorter, so that they do not all arrive at the same time."""
+        for number in count(1):
+            end = at + self._part_size * min(number, self._max_concurrency) // self._max_concurrency
+            yield at, min(end, size)
+            if end >= size:
+                return
+            at = end
+
+    def _read_part(self, buffer: mmap, start: int, end: int) -> mmap:
         buffer.seek(0)
         for chunk in self._object.stream(
-            start, end, response, self._read_size // 4
+            start, end, None, self._read_size // 4
         ):  # several at once, each slow
             buffer.write(chunk)
             if self._object.stopped.is_set():

@@ -163,6 +163,15 @@ def test_a_probe_that_cannot_be_removed_is_a_warning(
     assert "could not be removed: delete is not permitted" in caplog.text
 
 
+def test_a_store_without_a_rename_is_named_in_a_warning(
+    store: fsspec.AbstractFileSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_writable(resolve(PATH))
+
+    assert f"The store of {PATH} has no rename: readers may see a part of the file" in caplog.text
+    assert caplog.text.count("has no rename") == 1
+
+
 def test_the_error_of_any_client_names_destination_and_cause(behave: Behave) -> None:
     class ClientError(Exception):
         """No OSError: as azure.core, gcsfs and asyncssh have them."""

@@ -41,6 +41,10 @@ def check(path: ObjectStoragePath) -> None:
     finally:
         for probe in (first, second):
             _remove(fs, probe)
+    if not _has_rename(fs):
+        log.warning(
+            "The store of %s has no rename: readers may see a part of the file while it is copied.", path
+        )
 
 
 def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> MovedFile:
@@ -98,14 +102,18 @@ class MovedFile:
 
 
 def _move(fs: Any, source: str, target: str) -> None:
-    from fsspec import AbstractFileSystem
-
-    if getattr(fs.mv, "__func__", None) is AbstractFileSystem.mv:
+    if _has_rename(fs):
+        fs.mv(source, target)
+    else:
         # fsspec's own mv copies and removes as well, but takes [, * and ? in the names for wildcards.
         fs.cp_file(source, target)
         fs.rm_file(source)
-    else:
-        fs.mv(source, target)
+
+
+def _has_rename(fs: Any) -> bool:
+    from fsspec import AbstractFileSystem
+
+    return getattr(fs.mv, "__func__", None) is not AbstractFileSystem.mv
 
 
 def _is_replaced(fs: Any, source: str, target: str, size: int) -> bool:

@@ -24,20 +24,21 @@ class UploadInParts(ABC):
         self._part_size = max(_PART_SIZE, size // _MAX_PARTS + 1)
         self._max_concurrency = max_concurrency
         self._pool = ThreadPoolExecutor(max_concurrency, thread_name_prefix="oleria-upload")
-        self._in_flight: set[Future[tuple[int, Any]]] = set()
+        self._in_flight: set[Future[tuple[int, Any, bytearray]]] = set()
         self._sent: list[tuple[int, Any]] = []
         self._count = 0
-        self._buffer = bytearray()
+        self._buffer, self._filled = bytearray(self._part_size), 0
+        self._free: list[bytearray] = []
 
     def write(self, data: bytes, /) -> None:
         """Append ``data``; waits while ``max_concurrency`` parts are in flight."""
         rest = memoryview(data)
-        while len(self._buffer) + len(rest) > self._part_size:
-            room = self._part_size - len(self._buffer)
-            self._buffer += rest[:room]
+        while self._filled + len(rest) > self._part_size:
+            room = self._part_size - self._filled
+            self._fill(rest[:room])
             rest = rest[room:]
             self._send()
-        self._buffer += rest
+        self._fill(rest)
 
     def publish(self) -> None:
         """Complete the object."""
@@ -46,7 +47,7 @@ class UploadInParts(ABC):
             self._collect(FIRST_EXCEPTION)
             self._complete([part for _, part in sorted(self._sent)])
         else:
-            self._put(bytes(self._buffer))
+            self._put(bytes(self._buffer[: self._filled]))
         self._pool.shutdown()
 
     def discard(self) -> None:
@@ -54,21 +55,31 @@ class UploadInParts(ABC):
         self._pool.shutdown(cancel_futures=True)
         self._abort()
 
+    def _fill(self, data: memoryview) -> None:
+        end = self._filled + len(data)
+        self._buffer[self._filled : end] = data
+        self._filled = end
+
     def _send(self) -> None:
         if not self._count:
             self._begin()
         if len(self._in_flight) == self._max_concurrency:
             self._collect(FIRST_COMPLETED)
         self._count += 1
+        del self._buffer[self._filled :]  # of the last part
         self._in_flight.add(self._pool.submit(self._numbered_part, self._count, self._buffer))
-        self._buffer = bytearray()
+        self._buffer = self._free.pop() if self._free else bytearray(self._part_size)
+        self._filled = 0
 
-    def _numbered_part(self, number: int, data: bytearray) -> tuple[int, Any]:
-        return number, self._send_part(number, data)
+    def _numbered_part(self, number: int, data: bytearray) -> tuple[int, Any, bytearray]:
+        return number, self._send_part(number, data), data
 
     def _collect(self, until: str) -> None:
         done, self._in_flight = wait(self._in_flight, return_when=until)
-        self._sent += [part.result() for part in done]
+        for part in done:
+            number, sent, buffer = part.result()
+            self._sent.append((number, sent))
+            self._free.append(buffer)
 
     @abstractmethod
     def _begin(self) -> None:
