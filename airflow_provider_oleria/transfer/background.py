@@ -6,12 +6,10 @@ import threading
 from queue import Queue
 from typing import Final, Protocol
 
+from airflow_provider_oleria.transfer.csv_records import blocks
+
 _MAX_WAITING: Final = 4
 """Chunks in the queue: enough to keep both threads busy, few enough to keep memory constant."""
-
-
-_BLOCK: Final = 64 * 1024
-"""Bytes that a consumer receives at once: what it makes of more would leave the processor's cache, and the heap."""
 
 
 class Consumer(Protocol):
@@ -76,8 +74,8 @@ class BackgroundConsumer:
             if self._error is not None:
                 continue  # the queue is emptied, so that write() never blocks indefinitely
             try:
-                for start in range(0, len(chunk), _BLOCK):
+                for block in blocks(chunk):
                     for consumer in self._consumers:
-                        consumer.write(chunk[start : start + _BLOCK])
+                        consumer.write(block)
             except Exception as error:
                 self._error = error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from airflow_provider_oleria.net.redaction import quoted
@@ -31,8 +31,17 @@ _FIELD: Final = re.compile(r'(?:"((?:[^"]++|"")*+)")?([^,]*+),')
 _MAX_HEADER_SIZE: Final = 1024 * 1024
 """Bytes. A longer first record is not kept in memory; its columns are not known."""
 
+_BLOCK: Final = 64 * 1024
+"""Bytes."""
+
 _MAX_NAMES_SHOWN: Final = 300
 """Characters."""
+
+
+def blocks(chunk: bytes) -> Iterator[bytes]:
+    """A chunk in blocks that stay in the processor's cache and the heap: reading them is several times as fast."""
+    for start in range(0, len(chunk), _BLOCK):
+        yield chunk[start : start + _BLOCK]
 
 
 def last_record_end(data: bytes) -> int:

@@ -19,7 +19,14 @@ import pyarrow.parquet as pa_parquet
 
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaFormatError, OleriaInputError
-from airflow_provider_oleria.transfer.csv_records import Header, Quotes, last_record_end, shown, shown_header
+from airflow_provider_oleria.transfer.csv_records import (
+    Header,
+    Quotes,
+    blocks,
+    last_record_end,
+    shown,
+    shown_header,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +50,9 @@ class Sizes:
     """
 
     piece: int = 8 * 1024 * 1024
-    block: int = 2 * 1024 * 1024
+    block: int = 1024 * 1024
     record: int = 16 * 1024 * 1024
-    row_group: int = 64 * 1024 * 1024
+    row_group: int = 56 * 1024 * 1024
 
 
 _SIZES: Final = Sizes()
@@ -299,7 +306,8 @@ class _Pieces:
     def add(self, chunk: bytes) -> bytes:
         """Whole records, once there is a piece of them; else nothing."""
         before = self.quotes.before
-        self.quotes.read(chunk)
+        for block in blocks(chunk):
+            self.quotes.read(block)
         self._chunks.append(chunk)
         self.size += len(chunk)
         if self.size < self._sizes.piece:

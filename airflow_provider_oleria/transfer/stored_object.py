@@ -172,6 +172,8 @@ class StoredObject:
         else:
             self._open.add(response)
             try:
+                if self.stopped.is_set():  # close() may have come too early for this response
+                    raise OleriaTransferError("the transfer has ended")
                 self._check(response, start, url)
             except BaseException:
                 self.close_response(response)

@@ -20,7 +20,7 @@ from airflow_provider_oleria.exceptions import (
 from airflow_provider_oleria.transfer.pipeline import transfer
 from tests.airflow_names import attach
 
-from .store import SLOW, Answer, Store, either_way
+from .store import PARTS, SLOW, Answer, Store, either_way
 
 
 @pytest.fixture
@@ -48,6 +48,24 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], MemoryF
     return with_
 
 
+SETTINGS = Settings(
+    "http://127.0.0.1",
+    "https://auth.example",
+    "id",
+    "secret",
+    timeout=60,
+    retry=RetryPolicy(initial_backoff=0.01),
+)
+
+
+def assert_no_thread_is_left(before: list[threading.Thread]) -> None:
+    """In half of the time that the store has for its silence."""
+    deadline = time.monotonic() + 30
+    while any(t.name.startswith("oleria-") for t in threading.enumerate() if t not in before):
+        assert time.monotonic() < deadline, "a thread is left"
+        time.sleep(0.01)
+
+
 @either_way
 @pytest.mark.parametrize("ends", [OSError(28, "No space left on device"), SystemExit("killed")])
 def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
@@ -62,20 +80,31 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
         return replace(answer, at_most=50_000, then=lambda: released.wait(60)) if number > 2 else answer
 
     with Store(respond).serving() as url:
-        settings = Settings(
-            "http://127.0.0.1",
-            "https://auth.example",
-            "id",
-            "secret",
-            timeout=60,
-            retry=RetryPolicy(initial_backoff=0.01),
-        )
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
-            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), settings, options, SLOW)
+            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), SETTINGS, options, SLOW)
 
         assert store.find("memory://") == []
-        deadline = time.monotonic() + 30
-        while any(t.name.startswith("oleria-") for t in threading.enumerate() if t not in before):
-            assert time.monotonic() < deadline, "a thread is left"
-            time.sleep(0.01)
+        assert_no_thread_is_left(before)
+        released.set()
+
+
+def test_a_response_that_comes_after_the_end_is_closed(
+    ending: Callable[[BaseException], MemoryFileSystem],
+) -> None:
+    before = threading.enumerate()
+    ending(OSError(28, "No space left on device"))
+    ended, released = threading.Event(), threading.Event()
+
+    def respond(number: int, answer: Answer) -> Answer:
+        if number > 2:
+            ended.wait(60)
+            return replace(answer, at_most=0, then=lambda: released.wait(60))
+        return answer
+
+    with Store(respond).serving() as url:
+        with pytest.raises(OleriaDestinationError):
+            transfer(lambda: url, ObjectStoragePath("memory://lake/out.csv"), SETTINGS, PARTS, SLOW)
+
+        ended.set()
+        assert_no_thread_is_left(before)
         released.set()
