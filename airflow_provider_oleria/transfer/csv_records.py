@@ -217,8 +217,8 @@ class RecordCounter:
         lines = text.splitlines()
         if not text.endswith((b"\n", b"\r")):
             del lines[-1:]  # its end is in a later chunk
-        is_column = len(self._header.columns) == 1
-        self.row_count += len(lines) - (0 if is_column else lines.count(b""))
+        empty = 0 if len(self._header.columns) == 1 else lines.count(b"")
+        self.row_count += len(lines) - empty
 
     def _report(self, problem: str) -> None:
         if self.problem is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -145,7 +146,8 @@ class Source:
     def _ranges(self, at: int, size: int) -> Iterator[tuple[int, int]]:
         """Start and end of each part. The first ones are shorter, so that they do not all arrive at the same time."""
         for number in count(1):
-            end = at + self._part_size * min(number, self._max_concurrency) // self._max_concurrency
+            share = min(number / self._max_concurrency, 1)
+            end = at + math.ceil(self._part_size * share)
             yield at, min(end, size)
             if end >= size:
                 return

@@ -173,6 +173,16 @@ def test_a_line_that_is_reset_again_and_again_makes_progress(line: Line, options
     assert len(store.ranges) > 20
 
 
+def test_a_part_may_have_fewer_bytes_than_there_are_connections(line: Line) -> None:
+    store = Store(lambda number, answer: answer, content=CONTENT[: 32 * 1024 + 60])
+    line.transfer(store, SaveOptions(max_concurrency=8, part_size=5))
+
+    assert line.file.read_bytes() == store.content
+    bounds = re.findall(r"bytes=(\d+)-(\d+)", str(store.ranges))
+    assert len(bounds) > 8
+    assert all(int(first) <= int(last) for first, last in bounds)
+
+
 def test_a_url_that_expires_under_all_parts_at_once_is_renewed_once(line: Line) -> None:
     all_there = threading.Barrier(PARTS.max_concurrency, timeout=10)
 
