@@ -77,7 +77,7 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
     released = threading.Event()
 
     def respond(number: int, answer: Answer) -> Answer:
-        return replace(answer, at_most=50_000, then=lambda: released.wait(60)) if number > 2 else answer
+        return replace(answer, at_most=20_000, then=lambda: released.wait(60)) if number > 2 else answer
 
     with Store(respond).serving() as url:
         with pytest.raises(type(ends) if isinstance(ends, SystemExit) else OleriaDestinationError):
