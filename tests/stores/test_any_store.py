@@ -166,9 +166,10 @@ def test_a_probe_that_cannot_be_removed_is_a_warning(
 def test_a_store_without_a_rename_is_named_in_a_warning(
     store: fsspec.AbstractFileSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_writable(resolve(PATH))
+    path = resolve(PATH)
+    check_writable(path)
 
-    assert f"The store of {PATH} has no rename: readers may see a part of the file" in caplog.text
+    assert f"The store of {path} has no rename: readers may see a part of the file" in caplog.text
     assert caplog.text.count("has no rename") == 1
 
 
