@@ -10,7 +10,7 @@ import http.client
 import io
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
@@ -47,6 +47,19 @@ class ReadLimit:
         self._lowest_rate = lowest_rate
         self._rate_window = rate_window
         self._received, self._waited = 0, 0.0
+        self._stopped = False
+        self._socket: socket.socket | None = None
+
+    def watch(self, sock: socket.socket) -> None:
+        """The response is read from ``sock``."""
+        self._socket = sock
+
+    def stop(self) -> None:
+        """End the response, also for another thread that waits for it."""
+        self._stopped = True
+        if self._socket is not None:
+            with suppress(Exception):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RD)
 
     def lift(self) -> None:
         """Limit the total time no longer."""
@@ -56,12 +69,12 @@ class ReadLimit:
         """Read once.
 
         :param silence: the longest time without data, in seconds.
-        :raises TimeoutError: the total time is over.
+        :raises TimeoutError: the total time is over, or the response was stopped.
         :raises OleriaTransferError: the data arrives too slowly.
         """
         started = self._clock()
         remaining = self._give_up_at - started
-        if remaining <= 0:
+        if self._stopped or remaining <= 0:
             raise TimeoutError
         if remaining > silence:
             received = raw.readinto(buffer)
@@ -124,4 +137,5 @@ class LimitedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         if (limit := _CURRENT.get(None)) is not None:
+            limit.watch(sock)
             self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock, limit))

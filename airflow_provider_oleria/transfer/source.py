@@ -76,7 +76,7 @@ class Source:
         """Close all connections."""
         self._object.close()
         self._reading.close()
-        self._object.close_response(self._first)  # the stream closes it only if it was started
+        self._first.close()  # the stream closes it only if it was started
 
     def chunks(self) -> Iterator[bytes]:
         """Read the object's bytes as they are stored.
@@ -107,7 +107,7 @@ class Source:
             response = self._object.request(*first)
             if response.status_code != 206:
                 # The store announces ranges without serving them: the first response has the whole object.
-                self._object.close_response(response)
+                response.close()
                 yield from stream
                 return
         yield from self._read_parts(self._object.stream(*first, response, self._read_size), ranges)

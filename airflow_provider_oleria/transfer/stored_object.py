@@ -9,8 +9,8 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
 from typing import Final
+from weakref import WeakSet
 
 import requests
 
@@ -67,7 +67,9 @@ class StoredObject:
         self._settings = settings
         self._rate_window = rate_window
         self._adapter = RouteAdapter(settings, checked(find_addresses, settings), pool_maxsize=connections)
-        self._open: set[requests.Response] = set()
+        # Those of responses that are closed are gone.
+        self._limits: WeakSet[ReadLimit] = WeakSet()
+        self._lock = threading.Lock()  # a WeakSet cannot be read while something is added
         self._etag: str | None = None
         self.stopped = threading.Event()
         self.size: int | None = None
@@ -90,11 +92,12 @@ class StoredObject:
         return response
 
     def close(self) -> None:
-        """Close all connections, also those that another thread reads from."""
+        """Close all connections, also those where another thread waits for a response or reads it."""
         self.stopped.set()
-        for response in tuple(self._open):
-            with suppress(Exception):  # new in urllib3 2.3; before, a thread stops after its next read
-                response.raw.shutdown()
+        with self._lock:
+            limits = tuple(self._limits)
+        for limit in limits:
+            limit.stop()
         self._adapter.close()
 
     def request(self, start: int, end: int | None) -> requests.Response:
@@ -138,13 +141,8 @@ class StoredObject:
                 return
             finally:
                 if response is not None:
-                    self.close_response(response)
+                    response.close()
                 response = None
-
-    def close_response(self, response: requests.Response) -> None:
-        """Close a response before its end."""
-        response.close()
-        self._open.discard(response)
 
     def _request(self, start: int, end: int | None) -> requests.Response:
         headers = {"Accept-Encoding": "identity"}
@@ -155,6 +153,10 @@ class StoredObject:
         url = self._link.url()
         route = find_route(url.value, self._settings)
         limit = ReadLimit(self._settings.total_timeout, LOWEST_RATE, self._rate_window)
+        with self._lock:
+            self._limits.add(limit)
+        if self.stopped.is_set():
+            raise OleriaTransferError("the transfer has ended")
         problem: OleriaError
         try:
             # No session: it adds credentials from ~/.netrc, and S3 refuses a request with two; and it reads the body of
@@ -170,13 +172,10 @@ class StoredObject:
         except REQUESTS_ERRORS as error:
             problem = requests_failure(error, route)
         else:
-            self._open.add(response)
             try:
-                if self.stopped.is_set():  # close() may have come too early for this response
-                    raise OleriaTransferError("the transfer has ended")
                 self._check(response, start, url)
             except BaseException:
-                self.close_response(response)
+                response.close()
                 raise
             limit.lift()  # the body has its time, as long as it arrives
             return response
@@ -225,7 +224,10 @@ class _Attempts:
         """Wait until the next attempt may start.
 
         :raises OleriaRetriesExhaustedError: if no attempt is left.
+        :raises OleriaOutageError: the problem, if the transfer has ended.
         """
+        if self._stop.is_set():
+            raise problem
         if isinstance(problem, OleriaUrlExpiredError) and not self._renewed:
             self._renewed = True
             return

@@ -88,8 +88,9 @@ def test_after_an_end_in_the_middle_neither_threads_nor_files_are_left(
         released.set()
 
 
-def test_a_response_that_comes_after_the_end_is_closed(
-    ending: Callable[[BaseException], MemoryFileSystem],
+@pytest.mark.parametrize("comes", ["after the end", "never"])
+def test_no_thread_waits_for_a_response_of_a_transfer_that_has_ended(
+    ending: Callable[[BaseException], MemoryFileSystem], comes: str
 ) -> None:
     before = threading.enumerate()
     ending(OSError(28, "No space left on device"))
@@ -97,7 +98,7 @@ def test_a_response_that_comes_after_the_end_is_closed(
 
     def respond(number: int, answer: Answer) -> Answer:
         if number > 2:
-            ended.wait(60)
+            (ended if comes == "after the end" else released).wait(60)
             return replace(answer, at_most=0, then=lambda: released.wait(60))
         return answer
 
