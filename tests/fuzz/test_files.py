@@ -1,4 +1,4 @@
-"""Files, and texts that repeat credentials. Of any CSV: tests/unit/test_csv_records.py, test_formats.py."""
+"""Files, and texts that repeat credentials. Of any CSV: tests/unit/test_csv_records.py, test_parquet.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_oleria.exceptions import OleriaCheckError, OleriaFormatErr
 from airflow_provider_oleria.net.redaction import MAX_QUOTED, excerpt, quoted
 from airflow_provider_oleria.transfer.checks import Checks
 from tests.hook.test_planted_secrets import CREDENTIALS, MARK
-from tests.unit.test_formats import ANYTHING, chunked, counted, in_csv, written
+from tests.unit.csv_contents import ANYTHING, chunked, counted, in_csv, written
 from tests.unit.test_redaction import SPELLINGS
 
 from .hostile import NOISE, only_ours, planted, words
