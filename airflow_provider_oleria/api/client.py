@@ -10,18 +10,17 @@ from urllib.parse import urljoin
 import requests
 
 from airflow_provider_oleria.api.protocol import (
-    MAX_RESPONSE_BYTES,
     CloseGate,
     Flow,
     FlowRun,
     RateLimitDelay,
     ReloadConnection,
     Request,
-    Response,
     Sleep,
     Step,
 )
 from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api.responses import MAX_RESPONSE_BYTES, Response
 from airflow_provider_oleria.api.tokens import TOKENS, OnMint, TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import requests
 
-from airflow_provider_oleria.api.protocol import MAX_RESPONSE_BYTES, parse_object
 from airflow_provider_oleria.api.rate_limit import gate
+from airflow_provider_oleria.api.responses import MAX_RESPONSE_BYTES, parse_object
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from airflow_provider_oleria.api.protocol import Response
+from airflow_provider_oleria.api.responses import Response
 from airflow_provider_oleria.check.calls import NO_TOKEN
 from airflow_provider_oleria.check.evidence import Evidence, content
 from airflow_provider_oleria.downloads import DownloadStatus

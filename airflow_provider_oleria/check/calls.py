@@ -8,7 +8,7 @@ import requests
 
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.api.client import Client
-from airflow_provider_oleria.api.protocol import Response
+from airflow_provider_oleria.api.responses import Response
 from airflow_provider_oleria.api.tokens import TokenCache
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import OleriaError

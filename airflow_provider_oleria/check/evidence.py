@@ -10,7 +10,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from airflow_provider_oleria.api.polling import PollSchedule
-from airflow_provider_oleria.api.protocol import DOWNLOADS, Response, build_download_body, read_download
+from airflow_provider_oleria.api.protocol import DOWNLOADS, build_download_body
+from airflow_provider_oleria.api.responses import Response, read_download
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (

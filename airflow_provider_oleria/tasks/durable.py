@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
-from airflow_provider_oleria.api.protocol import is_download_id
+from airflow_provider_oleria.api.responses import is_download_id
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaCheckError,

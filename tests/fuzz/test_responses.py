@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_oleria.api import protocol, rate_limit, tokens
-from airflow_provider_oleria.api.protocol import FlowRun, RateLimitDelay, Request, Response, Sleep
+from airflow_provider_oleria.api.protocol import FlowRun, RateLimitDelay, Request, Sleep
+from airflow_provider_oleria.api.responses import Response
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.hooks.oleria import OleriaHook

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.api import protocol
+from airflow_provider_oleria.api import responses
 from airflow_provider_oleria.exceptions import OleriaError, OleriaRequestError, OleriaTransientError
 from airflow_provider_oleria.filters import Filter, checked_filters
 from airflow_provider_oleria.hooks.oleria import OleriaHook
@@ -72,10 +72,10 @@ def test_a_large_body_with_few_values_is_read(server: Server, get: Ask) -> None:
 def test_a_body_of_many_values_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[int] = []
     loads = json.loads
-    monkeypatch.setattr(protocol.json, "loads", lambda body: parsed.append(len(body)) or loads(body))
+    monkeypatch.setattr(responses.json, "loads", lambda body: parsed.append(len(body)) or loads(body))
 
-    assert protocol.parse_object(b'{"id": [' + b"{}," * 100_000 + b"{}]}") is None
-    assert protocol.parse_object(b'{"id": "x"}') == {"id": "x"}
+    assert responses.parse_object(b'{"id": [' + b"{}," * 100_000 + b"{}]}") is None
+    assert responses.parse_object(b'{"id": "x"}') == {"id": "x"}
     assert parsed == [11]
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_oleria.api import loop_state
-from airflow_provider_oleria.api.protocol import Flow, Request, Response, Sleep
+from airflow_provider_oleria.api.protocol import Flow, Request, Sleep
+from airflow_provider_oleria.api.responses import Response
 from airflow_provider_oleria.downloads import DataContext
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
