@@ -65,7 +65,6 @@ def test_a_socks_proxy_serves_the_worker_and_is_refused_before_a_deferrable_task
     monkeypatch: pytest.MonkeyPatch,
     deferrable: bool,
 ) -> None:
-    pytest.importorskip("socks")
     monkeypatch.setenv("HTTPS_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
     tenant()
     run = run_dag(export_dag(deferrable=deferrable))

@@ -182,7 +182,6 @@ def test_a_socks_proxy_serves_api_and_store_in_a_worker(
     authority: Authority,
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("socks")
     socks_proxy.certificates[STORE] = authority.issue(STORE)
     url = str(OleriaHook().get_download(large_download).url)
     behind = url.replace(oleria_sandbox.api_url, f"https://{STORE}")

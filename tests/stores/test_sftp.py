@@ -16,7 +16,7 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5\n-----END OPENSSH PRIVA
 def test_a_server_that_cannot_replace_a_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("sshfs")
+    pytest.importorskip("sshfs", reason="sshfs is needed: make test-stores")
     (tmp_path / "out.csv").write_bytes(b"previous")
     with serving(tmp_path, renames=False) as port:
         path = resolve(f"sftp://{sftp_connection(monkeypatch, port)}@server/out.csv")
@@ -38,7 +38,7 @@ def test_a_key_in_the_connection_is_refused_without_being_shown(
 
 
 def test_a_missing_folder_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("sshfs")
+    pytest.importorskip("sshfs", reason="sshfs is needed: make test-stores")
     with serving(tmp_path) as port:
         path = resolve(f"sftp://{sftp_connection(monkeypatch, port)}@server/a/b/out.csv")
         check_writable(path)
