@@ -1,121 +1,121 @@
-"""An SFTP server of asyncssh, in a thread with an event loop of its own."""
+"""OpenSSH's SFTP server."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getuser
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.servers.processes import free_port, listens, until
 from tests.servers.stores import Store, connection
 
-PASSWORD = "open sesame"
+CONFIG = """
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
+PidFile none
+Subsystem sftp internal-sftp
+"""
 
 
-@contextmanager
-def serving(root: Path, *, read_only: bool = False, renames: bool = True) -> Iterator[int]:
-    """The port of a server that shows a folder as its root.
+@dataclass(frozen=True)
+class Sshd:
+    """A server with a port for each kind of SFTP.
 
-    :param read_only: whether it refuses to open files for writing.
-    :param renames: whether it has the extension ``posix-rename@openssh.com``.
+    :param key: file with the private key of the user who may log in.
+    :param another_key: file with the key of another user.
+    :param port: of all that OpenSSH can do.
+    :param read_only: port of a server that refuses to write.
+    :param without_rename: port of a server without the extension ``posix-rename@openssh.com``.
     """
+
+    key: Path
+    another_key: Path
+    port: int
+    read_only: int
+    without_rename: int
+
+    def conn_id(self, monkeypatch: pytest.MonkeyPatch, port: int, key: Path | None = None) -> str:
+        """The id of a Connection to one of the ports."""
+        return connection(
+            monkeypatch,
+            conn_type="sftp",
+            host="127.0.0.1",
+            port=port,
+            login=getuser(),
+            extra={"key_file": str(key or self.key)},
+        )
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A process of OpenSSH's server, which the user of the tests may log in to."""
+    # Debian has it outside of a user's PATH.
+    program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
+    if program is None or find_spec("sshfs") is None:
+        pytest.skip("sshfs and sshd are needed: apt-get install openssh-server; make test-stores")
     import asyncssh
-    from asyncssh import sftp
 
-    class Login(asyncssh.SSHServer):
-        def begin_auth(self, username: str) -> bool:
-            return True
-
-        def password_auth_supported(self) -> bool:
-            return True
-
-        def validate_password(self, username: str, password: str) -> bool:
-            return password == PASSWORD
-
-    class Files(asyncssh.SFTPServer):
-        def __init__(self, channel: Any) -> None:
-            super().__init__(channel, chroot=str(root).encode())
-
-        def open(self, path: bytes, pflags: int, attrs: Any) -> Any:
-            if read_only and pflags & sftp.FXF_WRITE:
-                raise asyncssh.SFTPPermissionDenied("Permission denied")
-            return super().open(path, pflags, attrs)
-
-    class Handler(sftp.SFTPServerHandler):
-        _extensions = [  # noqa: RUF012  # as asyncssh declares it
-            extension
-            for extension in sftp.SFTPServerHandler._extensions
-            if renames or extension[0] != b"posix-rename@openssh.com"
-        ]
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    async def start() -> Any:
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "user", "another"):
         key = asyncssh.generate_private_key("ssh-ed25519")
-        return await asyncssh.create_server(Login, "127.0.0.1", 0, server_host_keys=[key], sftp_factory=Files)
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr(sftp, "SFTPServerHandler", Handler)
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield server.get_port()
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        asyncio.run_coroutine_threadsafe(server.wait_closed(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        patch.undo()
-
-
-def sftp_connection(monkeypatch: pytest.MonkeyPatch, port: int, **fields: object) -> str:
-    return connection(
-        monkeypatch,
-        **{
-            "conn_type": "sftp",
-            "host": "127.0.0.1",
-            "port": port,
-            "login": "lake",
-            "password": PASSWORD,
-            **fields,
-        },
+        key.write_private_key(folder / name)
+        (folder / name).chmod(0o600)
+        key.write_public_key(folder / f"{name}.pub")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its sandbox; made by systemd as a rule
+    ports = [free_port() for _ in range(3)]
+    config = folder / "sshd_config"
+    config.write_text(
+        "".join(f"Port {port}\n" for port in ports)
+        + CONFIG.format(folder=folder)
+        + f"Match LocalPort {ports[1]}\nForceCommand internal-sftp -R\n"
+        + f"Match LocalPort {ports[2]}\nForceCommand internal-sftp -P posix-rename\n"
     )
+    process = subprocess.Popen([program, "-D", "-f", config, "-E", folder / "log"])
+    try:
+        until(lambda: process.poll() is not None or all(map(listens, ports)), "sshd listens")
+        assert process.poll() is None, (folder / "log").read_text()
+        yield Sshd(folder / "user", folder / "another", *ports)
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture
-def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def sftp(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A folder behind an SFTP server."""
-    if find_spec("sshfs") is None:
-        pytest.skip("sshfs is needed: make test-stores")
     folder = tmp_path / "lake"
     folder.mkdir()
     (tmp_path / "file").touch()
 
-    def found() -> list[Path]:
-        return [path for path in folder.rglob("*") if path.is_file()]
+    def found(*, is_part: bool) -> list[Path]:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return [path for path in files if path.name.startswith(".") == is_part]
 
-    def is_part(path: Path) -> bool:
-        return path.name.startswith(".")
+    def url(path: Path, port: int = sshd.port, key: Path | None = None) -> str:
+        return f"sftp://{sshd.conn_id(monkeypatch, port, key)}@server{path}"
 
-    def conn_id(port: int, **fields: object) -> str:
-        return sftp_connection(monkeypatch, port, **fields)
-
-    with serving(tmp_path) as port, serving(tmp_path, read_only=True) as read_only:
-        yield Store(
-            url=f"sftp://{conn_id(port)}@server/lake",
-            put=lambda name, content: (folder / name).write_bytes(content),
-            files=lambda: {str(p.relative_to(folder)): p.read_bytes() for p in found() if not is_part(p)},
-            leftovers=lambda: [path.name for path in found() if is_part(path)],
-            broken={
-                "missing": lambda: f"sftp://{conn_id(port)}@server/file",
-                "forbidden": lambda: f"sftp://{conn_id(read_only)}@server/lake",
-                "credentials": lambda: f"sftp://{conn_id(port, password='guess')}@server/lake",
-                "unreachable": lambda: f"sftp://{conn_id(1)}@server/lake",
-            },
-        )
+    return Store(
+        url=url(folder),
+        put=lambda name, content: (folder / name).write_bytes(content),
+        files=lambda: {str(p.relative_to(folder)): p.read_bytes() for p in found(is_part=False)},
+        leftovers=lambda: [path.name for path in found(is_part=True)],
+        broken={
+            "missing": lambda: url(tmp_path / "file"),
+            "forbidden": lambda: url(folder, sshd.read_only),
+            "credentials": lambda: url(folder, key=sshd.another_key),
+            "unreachable": lambda: url(folder, 1),
+        },
+    )

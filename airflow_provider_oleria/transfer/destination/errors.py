@@ -63,6 +63,7 @@ _FATAL_NAMES: Final = {
     "SFTPWriteProtect",
     "SFTPOpUnsupported",
     "SFTPInvalidFilename",
+    "SFTPBadMessage",  # OpenSSH's for ENAMETOOLONG and EINVAL
 }
 
 _TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}

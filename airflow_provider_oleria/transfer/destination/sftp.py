@@ -26,7 +26,8 @@ def check(path: ObjectStoragePath) -> None:
         sync(path.fs.loop, _rename, path.fs.client, name, name)
     except SFTPOpUnsupported:
         raise NotImplementedError(
-            "this server cannot replace a file atomically (it lacks the extension posix-rename@openssh.com)"
+            "this server cannot replace a file atomically: it is read-only, or lacks the extension "
+            "posix-rename@openssh.com"
         ) from None
     except SFTPNoSuchFile:
         pass  # as it should be: the server has the operation, and there is no such file
