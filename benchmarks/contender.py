@@ -1,4 +1,4 @@
-"""One transfer in a process of its own: ``python contender.py ours|requests:CHUNK|upload_file URL PATH``.
+"""One transfer in a process of its own: ``python contender.py ours|requests:CHUNK|CLIENT URL PATH``.
 
 Prints, as JSON, what the transfer took beyond the idle process: wall and CPU time in seconds, and peak memory in KiB.
 """
@@ -51,15 +51,15 @@ def plain(chunk: int) -> Transfer:
     return run
 
 
-def upload_file() -> Transfer:
-    """Eight ranges into a local file, then boto3's ``upload_file``."""
-    import boto3
+def by_client(send: Callable[[str, str, str], object]) -> Transfer:
+    """Eight ranges into a local file, then the store's own client.
+
+    :param send: sends a local file to a bucket, under a key.
+    """
     import requests
 
-    client = boto3.client("s3")  # finds endpoint and keys in the environment
-
     def run(url: str, path: str) -> dict[str, Any]:
-        bucket, _, key = path.removeprefix("s3://").partition("/")
+        bucket, _, key = path.partition("@")[2].partition("/")
         with tempfile.NamedTemporaryFile() as file, requests.Session() as session:
             size = int(session.head(url, timeout=60).headers["Content-Length"])
             bounds = [size * index // RANGES for index in range(RANGES + 1)]
@@ -74,10 +74,42 @@ def upload_file() -> Transfer:
 
             with ThreadPoolExecutor(RANGES) as pool:
                 list(pool.map(fetch, bounds[:-1], bounds[1:]))
-            client.upload_file(file.name, bucket, key)
+            send(file.name, bucket, key)
         return {}
 
     return run
+
+
+def upload_file() -> Transfer:
+    """boto3's, which finds endpoint and keys in the environment."""
+    import boto3
+
+    return by_client(boto3.client("s3").upload_file)
+
+
+def upload_blob() -> Transfer:
+    """azure-storage-blob's, with as many connections."""
+    from azure.storage.blob import BlobServiceClient
+
+    client = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
+
+    def send(file: str, bucket: str, key: str) -> None:
+        with Path(file).open("rb") as data:
+            client.get_blob_client(bucket, key).upload_blob(data, max_concurrency=RANGES)
+
+    return by_client(send)
+
+
+def upload_from_filename() -> Transfer:
+    """google-cloud-storage's, which finds the endpoint in the environment."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    client = Client("lakes", AnonymousCredentials())
+    return by_client(lambda file, bucket, key: client.bucket(bucket).blob(key).upload_from_filename(file))
+
+
+CLIENTS = {function.__name__: function for function in (upload_file, upload_blob, upload_from_filename)}
 
 
 def main(name: str, url: str, path: str) -> None:
@@ -85,8 +117,8 @@ def main(name: str, url: str, path: str) -> None:
     match name.partition(":"):
         case "ours", _, _:
             run = ours(path)
-        case "upload_file", _, _:
-            run = upload_file()
+        case client, _, _ if client in CLIENTS:
+            run = CLIENTS[client]()
         case _, _, chunk:
             run = plain(int(chunk))
     idle, wall, cpu = _memory_kib("VmRSS"), time.perf_counter(), time.process_time()

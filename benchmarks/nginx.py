@@ -1,25 +1,26 @@
-"""A private nginx on loopback, serving a folder: unlimited, and at a fixed rate per connection."""
+"""A private nginx on loopback: a folder behind HTTP, and a line to another server, at a rate per connection."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_START_SECONDS = 10
+from processes import free_port, running
 
-_CONFIGURATION = """
+_PROCESS = """
 daemon off;
 worker_processes 2;
 pid {home}/nginx.pid;
 error_log {home}/error.log;
 events {{ worker_connections 256; }}
+"""
+
+_FOLDER = """
 http {{
     access_log off;
     sendfile on;
@@ -36,6 +37,23 @@ http {{
 }}
 """
 
+_LINE = """
+stream {{
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_pass 127.0.0.1:{target};
+        proxy_buffer_size 128k;
+        proxy_upload_rate {rate};
+        proxy_download_rate {rate};
+    }}
+}}
+"""
+
+_PACKAGES = ["nginx", "libnginx-mod-stream"]
+
+_STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+"""Where Debian has it as a module of its own."""
+
 
 @contextmanager
 def serving(folder: Path, home: Path, rate: int) -> Iterator[str]:
@@ -45,19 +63,33 @@ def serving(folder: Path, home: Path, rate: int) -> Iterator[str]:
     :param home: an empty folder for its own files.
     :param rate: bytes a second of each connection below ``/limited``.
     """
-    port = _free_port()
-    configuration = home / "nginx.conf"
-    configuration.write_text(_CONFIGURATION.format(home=home, folder=folder, port=port, rate=rate))
+    port = free_port()
     home.chmod(0o755)  # its workers are another user's, where root starts it
-    server = subprocess.Popen(
-        [_nginx(), "-p", str(home), "-c", str(configuration), "-e", f"{home}/error.log"]
-    )
-    try:
-        _wait_for(port, server)
+    with _running(_FOLDER.format(home=home, folder=folder, port=port, rate=rate), home, port):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+
+
+@contextmanager
+def slowed(target: int, home: Path, rate: int) -> Iterator[int]:
+    """The port of a line to another port; each of its connections carries ``rate`` bytes a second, both ways.
+
+    :param target: the port of the server.
+    :param home: an empty folder for its own files.
+    """
+    port = free_port()
+    load = f"load_module {_STREAM_MODULE};" if _STREAM_MODULE.exists() else ""
+    with _running(load + _LINE.format(port=port, target=target, rate=rate), home, port):
+        yield port
+
+
+@contextmanager
+def _running(servers: str, home: Path, port: int) -> Iterator[None]:
+    program = _nginx()
+    configuration = home / "nginx.conf"
+    configuration.write_text(servers + _PROCESS.format(home=home))
+    arguments = ["-p", home, "-c", configuration, "-e", home / "error.log"]
+    with running([program, *arguments], port):
+        yield
 
 
 def _nginx() -> str:
@@ -67,26 +99,8 @@ def _nginx() -> str:
         if apt is None or os.geteuid() != 0:
             sys.exit("The benchmark needs nginx: install it, or run this as root on Debian or Ubuntu.")
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "nginx"]):
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *_PACKAGES]):
             subprocess.run([apt, "-qq", *command], check=True, env=environment, stdout=subprocess.DEVNULL)
     found = shutil.which("nginx", path=search)
     assert found, "nginx is installed, and not to be found"
     return found
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    sys.exit("nginx does not answer")

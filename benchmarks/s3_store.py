@@ -1,22 +1,17 @@
-"""An S3 API that keeps objects in memory and checks nothing: ``python s3_store.py PORT [BYTES_A_SECOND]``.
+"""An S3 API that keeps objects in memory and checks nothing: ``python s3_store.py PORT``.
 
 It costs less processor time than its clients. moto, which the tests use, takes 4 s for 240 MB, more than what is
-measured. With a rate, each connection is read at it, as on the way up to a store.
+measured.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-_BLOCK = 200_000
-"""Bytes read at once."""
-
-rate = 0
 objects: dict[str, bytes] = {}
 uploads: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
 
@@ -72,15 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         return parse_qs(urlsplit(self.path).query).get(name, [""])[0]
 
     def _body(self) -> bytes:
-        left, blocks = int(self.headers.get("Content-Length", 0)), []
-        free_at = time.monotonic()
-        while left:
-            blocks.append(self.rfile.read(min(left, _BLOCK)))
-            left -= len(blocks[-1])
-            if rate:
-                free_at += len(blocks[-1]) / rate
-                time.sleep(max(0.0, free_at - time.monotonic()))
-        return b"".join(blocks)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _answer(self, body: bytes, **headers: str) -> None:
         self.send_response(200)
@@ -91,6 +78,4 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    port, *rates = (int(argument) for argument in sys.argv[1:])
-    rate = rates[0] if rates else 0
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

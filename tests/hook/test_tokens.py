@@ -141,7 +141,7 @@ def test_a_refused_token_request_is_not_repeated(
     assert oleria_sandbox.count("token") == 1
 
 
-@pytest.mark.parametrize("expires_in", ['"3600"', '"3600.0"', "null", '"soon"', "3600.5"])
+@pytest.mark.parametrize("expires_in", ["1", '"3600"', '"3600.0"', "null", '"soon"', "3600.5"])
 def test_a_token_life_in_another_form_is_read_sanely(
     oleria_sandbox: Sandbox, download_id: str, ask: Ask, expires_in: str
 ) -> None:

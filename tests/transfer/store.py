@@ -69,18 +69,21 @@ class Store:
     :param respond: called in the thread of the request.
     :param content: the object.
     :param ranges: the ``Range`` header of each request, in order of arrival.
+    :param conditions: its ``If-Match`` header.
     :param urls: the path and query of each request.
     """
 
     respond: Respond
     content: bytes = CONTENT
     ranges: list[str | None] = field(default_factory=list)
+    conditions: list[str | None] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, path: str, asked: str | None) -> Answer:
+    def answer(self, path: str, asked: str | None, condition: str | None) -> Answer:
         with self.lock:
             self.ranges.append(asked)
+            self.conditions.append(condition)
             self.urls.append(path)
             number = len(self.ranges)
         content = self.content
@@ -101,7 +104,8 @@ class Store:
 
             def do_GET(self) -> None:
                 # Not ``self.path``, in which http.server merges slashes at the beginning.
-                answer = store.answer(self.requestline.split()[1], self.headers.get("Range"))
+                path, headers = self.requestline.split()[1], self.headers
+                answer = store.answer(path, headers.get("Range"), headers.get("If-Match"))
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)

@@ -19,7 +19,7 @@ from airflow_provider_oleria.exceptions import (
 )
 from airflow_provider_oleria.transfer.pipeline import transfer
 
-from .store import CONTENT, ONE_STREAM, PARTS, ROWS, SLOW, Answer, Line, Store, either_way
+from .store import CONTENT, ONE_STREAM, PARTS, ROWS, SHORT_PAUSES, SLOW, Answer, Line, Store, either_way
 
 
 def rightly(_: int, answer: Answer) -> Answer:
@@ -28,10 +28,12 @@ def rightly(_: int, answer: Answer) -> Answer:
 
 @either_way
 def test_a_store_as_it_should_be(line: Line, options: SaveOptions) -> None:
-    done = line.transfer(Store(rightly), options)
+    store = Store(rightly)
+    done = line.transfer(store, options)
 
     line.assert_whole()
     assert done.row_count == ROWS
+    assert store.conditions == [None, *['"one"'] * (len(store.ranges) - 1)]
 
 
 # -- another object, or another stretch of it ---------------------------------------------------------------------
@@ -171,6 +173,26 @@ def test_a_line_that_is_reset_again_and_again_makes_progress(line: Line, options
 
     line.assert_whole()
     assert len(store.ranges) > 20
+
+
+def test_bytes_that_come_in_small_pieces_are_progress_too(line: Line) -> None:
+    """So many breaks that one budget of retries would not do; no piece is large enough to renew it alone."""
+    store = Store(
+        lambda number, answer: replace(answer, at_most=4_000, reset=False), content=CONTENT[:120_000]
+    )
+    line.transfer(store, ONE_STREAM)
+
+    assert line.file.read_bytes() == store.content
+    assert len(store.ranges) > 2 * SHORT_PAUSES.max_attempts
+
+
+def test_a_break_uses_up_an_attempt(line: Line) -> None:
+    store = Store(lambda number, answer: replace(answer, at_most=0))
+    with pytest.raises(OleriaRetriesExhaustedError):
+        line.transfer(store, ONE_STREAM)
+
+    # The first response is given to the stream, which has a budget of its own.
+    assert len(store.ranges) == SHORT_PAUSES.max_attempts
 
 
 def test_a_part_may_have_fewer_bytes_than_there_are_connections(line: Line) -> None:

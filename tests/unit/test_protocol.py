@@ -65,6 +65,14 @@ def test_params_are_left_out_when_there_are_none() -> None:
     assert script.steps[0].json == {"context": "risks"}
 
 
+@pytest.mark.parametrize("data_context", ["", None, 7, b"risks"])
+def test_what_is_no_data_context_is_refused_before_it_is_sent(data_context: Any) -> None:
+    script = Script()
+    with pytest.raises(OleriaInputError, match="data_context"):
+        script.run(protocol.create(data_context))
+    assert not script.steps
+
+
 def test_an_id_cannot_change_the_path() -> None:
     script = Script(answer(404))
     with pytest.raises(OleriaNotFoundError):
