@@ -19,6 +19,9 @@ from airflow_provider_oleria.exceptions import OleriaInputError
 TEMPLATE_SUFFIX: Final = ".json"
 """Airflow takes a text with this suffix for the path of a file that holds the argument (``template_ext``)."""
 
+MAX_SECONDS: Final = 10 * 365 * 24 * 3600.0
+"""Ten years. A much longer time overflows in sockets, threads and dates, which all count in other units."""
+
 _TEMPLATE_MARKS: Final = ("{{", "{%", "{#")
 _TEMPLATE: Final = re.compile(r"\{[{%#].*[}%#]\}", re.DOTALL)
 """From a text's first template mark to its last."""
@@ -105,12 +108,27 @@ def seconds(name: str, value: object) -> float:
     :param name: of the argument, for the error.
     :param value: a number of seconds, or a ``timedelta``.
     :return: seconds.
-    :raises OleriaInputError: it is anything else, or not greater than 0.
+    :raises OleriaInputError: it is anything else, not greater than 0, or longer than ten years.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, int | float) and MAX_SECONDS < number < math.inf:
+        # Its digits may be too many to print.
+        raise OleriaInputError(f"{name} must be at most ten years ({MAX_SECONDS:.0f} seconds)")
     if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < math.inf:
         raise OleriaInputError(f"{name} must be a number of seconds greater than 0, not {value!r}")
     return number
+
+
+def switch(name: str, value: object) -> bool:
+    """``True`` or ``False``. A text such as ``"False"``, from a Variable, would be true.
+
+    :param name: of the argument, for the error.
+    :param value: the argument.
+    :raises OleriaInputError: it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise OleriaInputError(f"{name} must be True or False, not {value!r}")
+    return value
 
 
 def whole_number(name: str, value: object, least: int) -> int:
@@ -187,11 +205,14 @@ def column_types(value: object) -> dict[str, str]:
 def destination_path(destination: object) -> str:
     """The destination as text, which keeps the Airflow Connection of an ``ObjectStoragePath``: its copies lose it.
 
+    White space around it is removed: a Variable often ends in a new line.
+
     :param destination: text, or a path object.
     :raises OleriaInputError: it is not the absolute path of a file, as far as templates show that.
     """
     text = str(destination) if hasattr(destination, "suffix") else destination
-    if not isinstance(text, str) or not text.strip() or text.endswith("/"):
+    text = text.strip() if isinstance(text, str) else ""
+    if not text or text.endswith("/"):
         raise OleriaInputError(f"destination must be the path of a file, not {destination!r}")
     literal = _TEMPLATE.split(text)
     begin, end = literal[0], literal[-1]

@@ -10,10 +10,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from airflow_provider_oleria.arguments import column_names, column_types, texts, whole_number
 from airflow_provider_oleria.exceptions import OleriaInputError
+
+COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
+"""Of a Parquet file."""
 
 __all__ = [
     "Column",
@@ -247,6 +250,10 @@ class SaveOptions:
         checked["null_values"] = texts("null_values", self.null_values)
         if self.on_type_error not in ("fail", "null"):
             raise OleriaInputError(f"on_type_error must be 'fail' or 'null', not {self.on_type_error!r}")
+        if self.compression not in COMPRESSIONS:
+            raise OleriaInputError(
+                f"compression must be one of {', '.join(COMPRESSIONS)}, not {self.compression!r}"
+            )
         vars(self).update(checked)
 
 

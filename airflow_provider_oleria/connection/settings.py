@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
+from airflow_provider_oleria.arguments import MAX_SECONDS
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
 
 DEFAULT_CONN_ID: Final = "oleria_default"
@@ -262,8 +263,8 @@ def _seconds(extra: Mapping[str, Any], name: str, default: float) -> float:
         seconds = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"extra {name!r} must be a number of seconds greater than 0")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError(f"extra {name!r} must be a number of seconds greater than 0, and at most ten years")
     return seconds
 
 
@@ -291,6 +292,7 @@ def _verify(value: Any) -> bool | str:
             "extra 'verify' must be true or the path of a CA bundle: without verification any host could receive "
             "the client secret"
         )
-    if not Path(value).exists():
-        raise ValueError(f"extra 'verify': there is no CA bundle at {value!r} on this machine")
+    if not os.path.exists(value):  # Path.exists() raises where a folder must not be read
+        # It may be the bundle itself, not its path.
+        raise ValueError(f"extra 'verify': there is no CA bundle at {value[:200]!r} on this machine")
     return value

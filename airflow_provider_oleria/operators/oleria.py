@@ -21,6 +21,7 @@ from airflow_provider_oleria.arguments import (
     known_suffix,
     rendered,
     seconds,
+    switch,
     text,
     without_template_files,
 )
@@ -220,12 +221,12 @@ class OleriaDownloadOperator(_SavingOperator):
         self.filter_by = without_template_files(filter_by)
         self.sort_by = without_template_files(sort_by)
         self.destination = destination
-        self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
+        self.wait_for_completion = switch("wait_for_completion", wait_for_completion)
+        self.deferrable = switch("deferrable", deferrable)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.max_poll_interval = seconds("max_poll_interval", max_poll_interval)
         self.timeout = seconds("timeout", timeout)
-        self.durable = durable
+        self.durable = switch("durable", durable)
         self.resume_window = seconds("resume_window", resume_window)
         self.min_rows = min_rows
         self.required_columns = required_columns

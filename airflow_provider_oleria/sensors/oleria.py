@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oleria.arguments import text
+from airflow_provider_oleria.arguments import switch, text
 from airflow_provider_oleria.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -54,7 +54,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.download_id = download_id
         self.oleria_conn_id = oleria_conn_id
-        self.deferrable = deferrable
+        self.deferrable = switch("deferrable", deferrable)
         self._last_status = "unknown"
         text("download_id", download_id)
         text("oleria_conn_id", oleria_conn_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from airflow_provider_oleria.arguments import (
     known_suffix,
     rendered,
     seconds,
+    switch,
     whole_number,
 )
 from airflow_provider_oleria.compat import ObjectStoragePath
@@ -30,6 +32,19 @@ def test_a_timedelta_is_taken_for_seconds() -> None:
 def test_no_length_of_time(wrong: Any) -> None:
     with pytest.raises(ValueError, match="timeout must be a number of seconds greater than 0, not"):
         seconds("timeout", wrong)
+
+
+@pytest.mark.parametrize("wrong", [sys.maxsize, 10**400, 1e300, timedelta.max])
+def test_a_length_of_time_that_overflows_elsewhere(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"timeout must be at most ten years \(315360000 seconds\)"):
+        seconds("timeout", wrong)
+    assert seconds("timeout", timedelta(days=365)) == 365 * 86400
+
+
+@pytest.mark.parametrize("wrong", ["False", "true", "", None, 0, 1])
+def test_what_is_neither_true_nor_false(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="deferrable must be True or False, not"):
+        switch("deferrable", wrong)
 
 
 @pytest.mark.parametrize(("value", "number"), [(0, 0), (100, 100), ("100", 100), (" 7 ", 7)])
@@ -89,6 +104,11 @@ def test_no_types_of_columns(wrong: Any) -> None:
 )
 def test_an_absolute_destination(value: str) -> None:
     assert destination_path(value) == value
+
+
+@pytest.mark.parametrize("value", ["/data/x.parquet\n", " s3://lake/x.parquet", "{{ var.value.path }}\n"])
+def test_white_space_around_a_destination_is_removed(value: str) -> None:
+    assert destination_path(value) == value.strip()
 
 
 def test_a_path_becomes_text_with_its_connection() -> None:

@@ -122,12 +122,15 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({}, {"timeout": 0}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": True}, "'timeout' must be a number of seconds"),
         ({}, {"timeout": 10**400}, "'timeout' must be a number of seconds"),
+        ({}, {"timeout": 1e300}, "'timeout' must be a number of seconds .* at most ten years"),
         ({}, {"retry_attempts": 0}, "'retry_attempts' must be a"),
         ({}, {"retry_attempts": "2.5"}, "'retry_attempts' must be a whole number"),
         ({}, {"retry_attempts": "many"}, "'retry_attempts' must be a"),
         ({}, {"retry_max_wait": -1}, "'retry_max_wait' must be a number of seconds"),
         ({}, {"verify": False}, "'verify' must be true or the path"),
         ({}, {"verify": "/no/such/bundle.pem"}, "no CA bundle at '/no/such/bundle.pem'"),
+        ({}, {"verify": "-----BEGIN CERTIFICATE-----\n" + "MIIB" * 400}, "no CA bundle at '-----BEGIN"),
+        ({}, {"verify": "/proc/1/root/bundle.pem/" + "a" * 300}, "no CA bundle at '/proc/1/root"),
     ],
 )
 def test_a_malformed_field_is_named(fields: dict, extra: dict, message: str) -> None:

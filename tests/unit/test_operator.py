@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import sys
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,12 @@ def operator(**arguments: Any) -> OleriaDownloadOperator:
         ({"timeout": math.inf}, "timeout must be a number of seconds greater than 0, not inf"),
         ({"timeout": "3600"}, "timeout must be a number of seconds greater than 0, not '3600'"),
         ({"timeout": True}, "timeout must be a number of seconds greater than 0, not True"),
+        ({"timeout": sys.maxsize}, "timeout must be at most ten years"),
+        ({"deferrable": "False"}, "deferrable must be True or False, not 'False'"),
+        ({"durable": "no"}, "durable must be True or False, not 'no'"),
+        ({"wait_for_completion": None}, "wait_for_completion must be True or False, not None"),
+        ({"compression": "ZSTD"}, "compression must be one of zstd, .*, not 'ZSTD'"),
+        ({"compression": None}, "compression must be one of zstd, .*, not None"),
         ({"resume_window": timedelta(0)}, "resume_window must be a number of seconds greater than 0"),
         ({"max_concurrency": 0}, "max_concurrency must be at least 1, not 0"),
         ({"part_size": 1.5}, "part_size must be a whole number, not 1.5"),
@@ -74,6 +81,11 @@ def test_a_download_id_is_text(download_id: Any) -> None:
         OleriaSaveDownloadOperator(task_id="save", download_id=download_id, destination=CSV)
     with pytest.raises(ValueError, match="download_id must be text"):
         OleriaDownloadSensor(task_id="wait", download_id=download_id)
+
+
+def test_a_sensor_is_deferrable_or_not() -> None:
+    with pytest.raises(ValueError, match="deferrable must be True or False, not 'True'"):
+        OleriaDownloadSensor(task_id="wait", download_id="id-1", deferrable="True")
 
 
 def test_a_timedelta_is_taken_wherever_seconds_are() -> None:

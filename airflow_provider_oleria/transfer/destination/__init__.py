@@ -98,8 +98,8 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     from airflow_provider_oleria.compat import AirflowNotFoundException, BaseHook, ObjectStoragePath, has_fs
 
     # As text: ObjectStoragePath(path) is a TypeError on Airflow 3.3.2 where the path has no scheme.
-    text = str(destination)
-    if not text.strip() or text.endswith("/"):
+    text = str(destination).strip()
+    if not text or text.endswith("/"):
         raise OleriaInputError(f"destination must be the path of a file, not {text!r}")
     url = urlsplit(text)
     conn_id, _, host = url.netloc.rpartition("@")
