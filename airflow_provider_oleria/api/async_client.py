@@ -83,9 +83,10 @@ class AsyncClient:
                 return await self._send(step)
             case RateLimitDelay():
                 return gate(self.settings.api_url).wait() or TOKENS.delay(self.settings)
-            case CloseGate(seconds):
+            case CloseGate(seconds, is_rate_limit):
                 gate(self.settings.api_url).close(seconds)
-                self._on_rate_limit()
+                if is_rate_limit:
+                    self._on_rate_limit()
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case ReloadConnection():

@@ -112,9 +112,10 @@ class Client:
                 return self._send(step)
             case RateLimitDelay():
                 return gate(self.settings.api_url).wait() or self._tokens.delay(self.settings)
-            case CloseGate(seconds):
+            case CloseGate(seconds, is_rate_limit):
                 gate(self.settings.api_url).close(seconds)
-                self._on_rate_limit()
+                if is_rate_limit:
+                    self._on_rate_limit()
             case Sleep(seconds):
                 time.sleep(seconds)
             case ReloadConnection():

@@ -42,7 +42,7 @@ DOWNLOADS: Final = "/v1/downloads"
 """Path of the downloads."""
 
 _PAUSED: Final = OleriaUnavailableError(
-    "requests to this tenant are paused: its rate limit is reached, or its token endpoint is unavailable"
+    "requests to this tenant are paused: its rate limit is reached, or its API or token endpoint is unavailable"
 )
 
 
@@ -53,9 +53,14 @@ class RateLimitDelay:
 
 @dataclass(frozen=True)
 class CloseGate:
-    """Allow no request to the tenant for ``seconds`` seconds, from any thread or event loop."""
+    """Allow no request to the tenant for ``seconds`` seconds, from any thread or event loop.
+
+    :param seconds: how long.
+    :param is_rate_limit: whether the response was a 429.
+    """
 
     seconds: float
+    is_rate_limit: bool
 
 
 @dataclass(frozen=True)
@@ -288,7 +293,7 @@ def call(
     refusals = 0
     while True:
         problem: OleriaError
-        rate_limited = False
+        close_gate, is_rate_limit = False, False
         while (seconds := (yield RateLimitDelay())) > 0:
             budget.check(seconds, _PAUSED)
             yield Sleep(seconds)
@@ -315,20 +320,22 @@ def call(
                 refusals += 1
                 if refusals == 1 or (refusals == 2 and (yield ReloadConnection())):
                     continue
-            rate_limited = response.status == 429
-            # 429 and 503 mean that the request was not processed; after another 5xx it may have been.
-            repeatable = isinstance(problem, OleriaOutageError) and (
-                method == "GET" or response.status in (429, 503)
-            )
+            repeatable = False
+            if isinstance(problem, OleriaOutageError):
+                is_rate_limit = response.status == 429
+                close_gate = is_rate_limit or problem.retry_after is not None
+                # 425, 429 and 503 mean that the request was not processed; after another 5xx it may have been.
+                repeatable = method == "GET" or response.status in (425, 429, 503)
         if not repeatable:
             raise problem
         response = None  # it may be large, and the delay long
         delay = budget.choose_delay(problem)
-        if rate_limited:
-            yield CloseGate(delay)  # before the budget is checked: other callers need to know
+        if close_gate:
+            # Before the budget is checked: other callers need to know.
+            yield CloseGate(delay, is_rate_limit)
         budget.check(delay, problem)
         log.warning("%s. Next attempt in %.1f s.", problem, delay)
-        if not rate_limited:
+        if not close_gate:
             yield Sleep(delay)
 
 

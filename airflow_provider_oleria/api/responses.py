@@ -20,7 +20,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.net.backoff import retry_after
+from airflow_provider_oleria.net.backoff import is_passing, retry_after
 from airflow_provider_oleria.net.redaction import clear_frames, excerpt, has_credential, quoted, remember_url
 
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
@@ -87,7 +87,7 @@ def refusal(method: str, path: str, response: Response) -> OleriaError:
             )
         case 429:
             problem: OleriaOutageError = OleriaUnavailableError(f"{text}. The tenant's rate limit is reached")
-        case status if status == 408 or status >= 500:
+        case status if is_passing(status):
             problem = OleriaUnavailableError(f"{text}. The API is temporarily unavailable")
         case status if 300 <= status < 400:
             return OleriaRequestError(

@@ -33,7 +33,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaRequestError,
     OleriaUnavailableError,
 )
-from airflow_provider_oleria.net.backoff import RetryBudget, retry_after
+from airflow_provider_oleria.net.backoff import RetryBudget, is_passing, retry_after
 from airflow_provider_oleria.net.redaction import clear_frames, remember_token
 from airflow_provider_oleria.net.session import SafeSession, https_alias, with_body
 
@@ -310,7 +310,7 @@ def _refusal(settings: Settings, response: requests.Response) -> OleriaError:
     if isinstance(code, str) and code in _REMEDIES and status < 500:
         return OleriaAuthError(f"{text} {code}: {_REMEDIES[code]}")
     kind = response.headers.get("x-amzn-ErrorType", "").encode()
-    if status in (408, 429) or status >= 500 or _THROTTLED.search(kind + response.content):
+    if is_passing(status) or _THROTTLED.search(kind + response.content):
         problem = OleriaUnavailableError(text)
         problem.retry_after = retry_after(response.headers, time.time())
         return problem

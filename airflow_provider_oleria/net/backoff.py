@@ -6,6 +6,7 @@ One rule for the token endpoint, the API and the store.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -92,6 +93,11 @@ def with_jitter(seconds: float) -> float:
     return seconds * random.uniform(0.75, 1.0)  # noqa: S311  # spreads load
 
 
+def is_passing(status: int) -> bool:
+    """Whether the same request may succeed in a moment, by the status of its response."""
+    return status in (408, 425, 429) or status >= 500
+
+
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Read the ``Retry-After`` header.
 
@@ -101,7 +107,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     try:
-        if text.isdecimal():
+        if re.fullmatch(r"\d+(\.\d+)?", text):  # RFC 9110 has whole seconds; some senders have fractions
             return min(float(text), MAX_RETRY_AFTER)
         moment = parsedate_to_datetime(text)
         # RFC 9110 has the date in GMT, also where a sender names no zone.

@@ -111,7 +111,7 @@ def test_refused_credentials_are_read_again_before_they_are_an_error() -> None:
         script.run(protocol.get("id-1"))
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [425, 429, 503])
 @pytest.mark.parametrize("talk", [protocol.get, protocol.create])
 def test_what_was_not_taken_is_sent_again(status: int, talk: Any) -> None:
     script = Script(answer(status), OleriaUnreachableError("refused"), answer(200, ACCEPTED))
@@ -215,6 +215,17 @@ def test_a_429_closes_the_gate_and_a_503_does_not() -> None:
     script.run(protocol.get("id-1"))
 
     assert [type(step) for step in script.steps] == [Request, CloseGate, Sleep, Request, Sleep, Request]
+
+
+@pytest.mark.parametrize("status", [408, 503, 504])
+def test_any_retry_after_closes_the_gate_but_counts_as_a_rate_limit_only_at_a_429(status: int) -> None:
+    script = Script(answer(status, **{"Retry-After": "900"}), turns=[0.0])
+    with pytest.raises(OleriaRetriesExhaustedError, match="temporarily unavailable"):
+        script.run(protocol.get("id-1"))
+
+    (closed,) = [step for step in script.steps if isinstance(step, CloseGate)]
+    assert closed.seconds >= 900
+    assert not closed.is_rate_limit
 
 
 def test_a_gate_that_opens_after_the_deadline_is_a_timeout() -> None:
