@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
-from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_2_PLUS, DAG
+from tests.airflow_names import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS, DAG
 from tests.airflow_runs.conftest import RunDag
 from tests.docs.blocks import PAGES
 
@@ -97,21 +97,43 @@ def test_a_run_without_a_logical_date_has_the_day_it_was_started(
 
 
 @pytest.mark.skipif(not AIRFLOW_V_3_2_PLUS, reason="partitions came with Airflow 3.2")
-def test_a_partitioned_run_has_the_day_it_was_started(
-    run_dag: RunDag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("partition_date", "day"),
+    [
+        (datetime(2026, 3, 29, 23, tzinfo=UTC), "2026-03-30"),
+        (
+            datetime(2026, 3, 28, 23, tzinfo=UTC),
+            "2026-03-29",
+        ),  # run_offset=-1, or a partition started by hand
+        (None, "2026-03-30"),  # started by hand, without a partition key
+    ],
+)
+def test_a_partitioned_run_has_the_day_of_its_partition(
+    partition_date: datetime | None,
+    day: str,
+    run_dag: RunDag,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from airflow.sdk import CronPartitionTimetable
     from airflow.serialization.definitions.dag import SerializedDAG
 
-    # The scheduler gives a run its key, dag.test() does not.
-    create = partialmethod(SerializedDAG.create_dagrun, partition_key="2026-03-30")
+    # The scheduler gives a run its partition, dag.test() does not.
+    partition = {"partition_key": day, "partition_date": partition_date} if partition_date else {}
+    create = partialmethod(SerializedDAG.create_dagrun, **partition)
     monkeypatch.setattr(SerializedDAG, "create_dagrun", create)
     timetable = CronPartitionTimetable("0 1 * * *", timezone="Europe/Berlin", key_format="%Y-%m-%d")
-    dag = nightly("partitioned_days", timetable, "Europe/Berlin", tmp_path)
+    dag = nightly(
+        f"partition_{partition_date:%d}" if partition_date else "no_partition",
+        timetable,
+        "Europe/Berlin",
+        tmp_path,
+    )
     run = run_dag(dag, run_after=datetime(2026, 3, 29, 23, tzinfo=UTC))
 
     assert run.states == {"export": "success"}
-    assert days(tmp_path) == ["ds=2026-03-30"]
+    # Tasks of Airflow 3.2 have the partition's key alone.
+    assert days(tmp_path) == [f"ds={day}" if AIRFLOW_V_3_3_PLUS else "ds=2026-03-30"]
 
 
 @WITHOUT_DATE
