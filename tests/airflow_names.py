@@ -14,11 +14,12 @@ AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
 AIRFLOW_3_0 = AIRFLOW_V_3_0_PLUS and not AIRFLOW_V_3_1_PLUS
 
 if AIRFLOW_V_3_0_PLUS:
-    from airflow.sdk import DAG, dag, task
+    from airflow.sdk import DAG, TaskGroup, dag, task
     from airflow.sdk.io import attach
 else:
     from airflow.decorators import dag, task
     from airflow.io.store import attach
     from airflow.models.dag import DAG
+    from airflow.utils.task_group import TaskGroup
 
-__all__ = ["DAG", "attach", "dag", "task"]
+__all__ = ["DAG", "TaskGroup", "attach", "dag", "task"]

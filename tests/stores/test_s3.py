@@ -426,8 +426,17 @@ def test_the_check_leaves_no_upload_and_no_object(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
-def test_a_connection_that_does_not_exist_is_refused(bucket: Bucket, scheme: str) -> None:
+def test_a_connection_that_does_not_exist_is_found_before_an_export_is_started(
+    oleria_sandbox: Sandbox, bucket: Bucket, scheme: str
+) -> None:
+    task = OleriaDownloadOperator(
+        task_id="export",
+        data_context=DataContext.ACCESS_INVENTORY_IDENTITIES,
+        destination=f"{scheme}://nosuch@{bucket.name}/out.csv",
+    )
+
     with pytest.raises(
-        OleriaInputError, match="cannot be opened: The conn_id `nosuch` isn't defined. Create the"
+        AirflowFailException, match="cannot be opened: The conn_id `nosuch` isn't defined. Create the"
     ):
-        resolve(f"{scheme}://nosuch@{bucket.name}/out.csv")
+        task.execute({})
+    assert oleria_sandbox.count("create") == 0
