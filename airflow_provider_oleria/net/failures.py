@@ -12,6 +12,7 @@ import ssl
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from requests.exceptions import InvalidJSONError
@@ -24,6 +25,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaResponseLostError,
     OleriaUnreachableError,
 )
+from airflow_provider_oleria.net.backoff import is_passing
 from airflow_provider_oleria.net.route import Proxy, Route
 
 REQUESTS_ERRORS: Final = (OSError, HTTPError, ValueError)
@@ -41,13 +43,23 @@ class _Failure:
     """The cause in a library's exception.
 
     :param causes: the exception and all it was raised from, the innermost last.
-    :param sent: whether the request may have left this machine.
     :param proxy_status: the status of a proxy that refused to connect.
     """
 
     causes: list[BaseException]
-    sent: bool
     proxy_status: int | None
+
+    @cached_property
+    def sent(self) -> bool:
+        """Whether the request may have left this machine.
+
+        ``connect()`` of both libraries opens the connection, TLS and proxy included. What it raises was not sent.
+        """
+        return not any(
+            frame.f_code.co_name == "connect"
+            for cause in self.causes
+            for frame, _ in traceback.walk_tb(cause.__traceback__)
+        )
 
     def has(self, *kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in self.causes)
@@ -70,13 +82,7 @@ def requests_failure(problem: Exception, route: Route) -> OleriaError:
         if isinstance(cause, OleriaError):  # of the route; requests takes it for a malformed URL
             return cause
     refused = [match for cause in causes if (match := _TUNNEL_FAILED.match(str(cause)))]
-    # ``connect()`` of http.client opens the connection, TLS and proxy included. What it raises was not sent.
-    sent = not any(
-        frame.f_code.co_name == "connect"
-        for cause in causes
-        for frame, _ in traceback.walk_tb(cause.__traceback__)
-    )
-    return _translate(_Failure(causes, sent, int(refused[0][1]) if refused else None), route)
+    return _translate(_Failure(causes, int(refused[0][1]) if refused else None), route)
 
 
 def aiohttp_failure(problem: Exception, route: Route) -> OleriaError:
@@ -88,10 +94,8 @@ def aiohttp_failure(problem: Exception, route: Route) -> OleriaError:
     """
     import aiohttp  # loaded already, and only in the triggerer
 
-    refused = isinstance(problem, aiohttp.ClientHttpProxyError)
-    unconnected = isinstance(problem, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     status = problem.status if isinstance(problem, aiohttp.ClientHttpProxyError) else None
-    return _translate(_Failure(list(_causes(problem)), not (refused or unconnected), status), route)
+    return _translate(_Failure(list(_causes(problem)), status), route)
 
 
 def _translate(failure: _Failure, route: Route) -> OleriaError:
@@ -101,7 +105,7 @@ def _translate(failure: _Failure, route: Route) -> OleriaError:
         return _unsendable(failure, host)
     if proxy is not None and failure.proxy_status is not None:
         return _refused_by_proxy(failure.proxy_status, proxy, host)
-    if proxy is not None and (unreachable := _unreachable_proxy(failure, proxy)):
+    if proxy is not None and (unreachable := _unreachable_proxy(failure, proxy, host)):
         return unreachable
     where = f"{host}, through the proxy {proxy}" if proxy is not None else host
     if tls and not failure.sent:
@@ -114,8 +118,10 @@ def _translate(failure: _Failure, route: Route) -> OleriaError:
         how = "its name cannot be resolved. Check the URL in the Connection, and DNS on this machine"
     elif failure.has(ConnectionRefusedError):
         how = "the connection was refused. Check host and port of the URL in the Connection"
-    else:
+    elif failure.has(TimeoutError):
         how = "no connection could be made in time. Allow outgoing https to this host"
+    else:
+        how = f"no connection could be made ({failure.name}). Allow outgoing https to this host"
     return OleriaUnreachableError(f"{where}: {how}")
 
 
@@ -144,25 +150,40 @@ def _refused_by_proxy(status: int, proxy: Proxy, host: str) -> OleriaError:
         )
         return OleriaConfigurationError(f"the proxy {proxy} answered 407: {remedy}")
     answered = f"the proxy {proxy} answered {status} to the request to connect to {host}"
-    if status >= 500 and status != 501:
-        return OleriaUnreachableError(f"{answered}. It cannot reach this host")
+    if is_passing(status) and status != 501:
+        return OleriaUnreachableError(f"{answered}. It cannot reach this host at the moment")
     return OleriaConfigurationError(
         f"{answered}. Allow the host at the proxy, add it to NO_PROXY, or correct {proxy.source}"
     )
 
 
-def _unreachable_proxy(failure: _Failure, proxy: Proxy) -> OleriaError | None:
+def _unreachable_proxy(failure: _Failure, proxy: Proxy, host: str) -> OleriaError | None:
     if failure.sent:
         return None
     resolution = next((cause for cause in failure.causes if isinstance(cause, socket.gaierror)), None)
     if resolution is not None:
-        text = f"the name of the proxy {proxy} cannot be resolved. Correct {proxy.source}, or DNS on this machine"
+        # Of the SOCKS proxies, those with an h or an a in their scheme resolve the host's name themselves.
+        which, hint = "", ""
+        if proxy.url.startswith(("socks5:", "socks4:")):
+            which, hint = (
+                f", or that of {host},",
+                ", for example to socks5h:// so that the proxy resolves names",
+            )
+        text = (
+            f"the name of the proxy {proxy}{which} cannot be resolved. Correct {proxy.source}{hint}, or DNS on this "
+            "machine"
+        )
         # "Try again" is a fault of DNS; any other code means that there is no such name.
-        is_passing = resolution.errno == socket.EAI_AGAIN
-        return OleriaUnreachableError(text) if is_passing else OleriaConfigurationError(text)
+        may_pass = resolution.errno == socket.EAI_AGAIN
+        return OleriaUnreachableError(text) if may_pass else OleriaConfigurationError(text)
     if failure.has(ConnectionRefusedError):
         return OleriaUnreachableError(
             f"the proxy {proxy} refused the connection. Check the proxy, and {proxy.source}"
+        )
+    if not failure.has(TimeoutError, ssl.SSLError):
+        return OleriaUnreachableError(
+            f"the proxy {proxy} made no connection to {host} ({failure.name}): it cannot be reached, is not a proxy, "
+            f"or cannot reach this host. Check the proxy, and {proxy.source}"
         )
     return None
 
@@ -179,12 +200,17 @@ def _tls_failed(error: ssl.SSLError, where: str, route: Route) -> OleriaError:
     # aiohttp's own error inherits from ssl's, but has none of its attributes.
     reason = getattr(error, "verify_message", "") or "verification failed"
     bundle = route.ca_bundle
-    text = f"{where}: its TLS certificate is not trusted ({reason})"
+    if route.proxy is not None and route.proxy.url.startswith("https:"):
+        text = f"{where}: the TLS certificate of one of the two is not trusted ({reason})"
+    else:
+        text = f"{where}: its TLS certificate is not trusted ({reason})"
     if bundle.source:
         text += (
             f" by the CA bundle {bundle}, which replaces the public CAs. Add the CA that signed this host's "
-            "certificate to that file"
+            "certificate to it"
         )
+        if bundle.path.is_dir():
+            text += ", and run 'openssl rehash' on this directory"
     else:
         text += (
             ". If a proxy re-signs traffic, or the host has a certificate of your own CA, set the Connection's extra "

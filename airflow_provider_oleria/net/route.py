@@ -19,7 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 
 from airflow_provider_oleria.connection.settings import Settings, is_hostname, is_loopback
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
-from airflow_provider_oleria.net.redaction import quoted, remember_login
+from airflow_provider_oleria.net.redaction import clear_frames, quoted, remember_login
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def find_route(url: str, settings: Settings, *, in_triggerer: bool = False) -> R
     return Route(host, proxy, find_ca_bundle(settings))
 
 
+@clear_frames  # a proxy's URL may hold a password
 def _find_proxy(url: str) -> Proxy | None:
     text = None if is_loopback(url) else select_proxy(url, get_environ_proxies(url))
     if not text:
@@ -137,8 +138,17 @@ def _find_proxy(url: str) -> Proxy | None:
             f"the proxy from {source} is not a URL such as http://proxy.example:3128. Correct {source}"
         )
     parts = urlsplit(proxy_url)
-    remember_login(unquote(parts.username or ""), unquote(parts.password or ""))
-    return Proxy(parts.geturl(), source)  # with its scheme in lower case
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    remember_login(user, password)
+    if parts.scheme.startswith("http") and (":" in user or max(user + password, default="") > "\xff"):
+        raise OleriaConfigurationError(
+            f"the user name or password of the proxy from {source} cannot be sent: a user name has no colon, and both "
+            f"have only characters of Latin-1. Correct {source}"
+        )
+    # Always with a password, and never without a user name: requests and aiohttp would differ.
+    login = f"{parts.username}:{parts.password or ''}@" if user else ""
+    host = parts.netloc.rpartition("@")[2]
+    return Proxy(parts._replace(netloc=login + host).geturl(), source)  # with its scheme in lower case
 
 
 def _is_proxy_url(url: str) -> bool:

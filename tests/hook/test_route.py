@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
+import shutil
 import socket
 import ssl
 import sys
 import threading
+import traceback
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ from airflow_provider_oleria.net.session import SafeSession
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.servers.certificates import REQUIRED, Authority
-from tests.servers.proxy import HOST, STORE, Proxy
+from tests.servers.proxy import HOST, STORE, Proxy, tls_in_front_of
 
 from .conftest import Ask
 from .saving import assert_whole, save
@@ -57,6 +60,41 @@ def test_credentials_of_the_proxy_are_sent_to_it(
     ask(download_id)
     expected = base64.b64encode(b"user:p@ss:word").decode()
     assert all(f"Proxy-Authorization: Basic {expected}" in head for head in proxy.requests)
+
+
+@pytest.mark.parametrize(("login", "sent"), [("user", b"user:"), (":pass-word", None), ("user:", b"user:")])
+def test_both_send_the_same_part_of_a_login(
+    download_id: str,
+    tenant: Any,
+    proxy: Proxy,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    login: str,
+    sent: bytes | None,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@127.0.0.1:{proxy.port}")
+    tenant()
+    ask(download_id)
+    for head in proxy.requests:
+        found = re.findall("Proxy-Authorization: Basic (.*)\r", head)
+        assert [base64.b64decode(value) for value in found] == ([sent] if sent else [])
+
+
+@pytest.mark.parametrize(
+    "login", ["user:pass-word\N{EURO SIGN}", "user:pass-word%E2%82%AC", "us%3Aer:pass-word"]
+)
+def test_a_login_that_cannot_be_sent_is_refused_with_its_variable(
+    oleria_sandbox: Sandbox, tenant: Any, proxy: Proxy, ask: Ask, monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@127.0.0.1:{proxy.port}")
+    tenant()
+    with pytest.raises(OleriaConfigurationError, match="proxy from HTTPS_PROXY cannot be sent") as raised:
+        ask("some-id")
+    assert not proxy.requests
+    for frame, _ in traceback.walk_tb(raised.tb):
+        if frame.f_code.co_filename != __file__:
+            assert "pass-word" not in repr(frame.f_locals)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +137,13 @@ def test_the_triggerers_own_call_names_the_proxy_too(
             ask(download_id)
 
 
+@pytest.mark.parametrize("status", [408, 429, 502])
 def test_a_proxy_that_cannot_reach_the_host_is_tried_again(
-    download_id: str, tenant: Any, proxy: Proxy, ask: Ask
+    download_id: str, tenant: Any, proxy: Proxy, ask: Ask, status: int
 ) -> None:
     tenant()
-    proxy.status = 502
-    with pytest.raises(OleriaRetriesExhaustedError, match=r"\(from HTTPS_PROXY\) answered 502"):
+    proxy.status = status
+    with pytest.raises(OleriaRetriesExhaustedError, match=rf"\(from HTTPS_PROXY\) answered {status}"):
         ask(download_id)
     assert len(proxy.requests) > 1
 
@@ -153,6 +192,61 @@ def test_a_proxy_that_is_down_is_named_and_tried_again(
         OleriaRetriesExhaustedError, match=f":{port} .from HTTPS_PROXY. refused the connection"
     ):
         ask("some-id")
+
+
+@pytest.fixture(params=["worker", "async task"])
+def create(request: pytest.FixtureRequest) -> Any:
+    """Starts a download, with each of the two drivers."""
+    if request.param == "worker":
+        return lambda: OleriaHook().create_download("identities")
+    return lambda: asyncio.run(OleriaHook().acreate_download("identities"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"SSH-2.0-OpenSSH_9.9\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000],
+    ids=["none", "of another protocol", "without end"],
+)
+def test_what_a_proxy_that_is_none_did_not_pass_on_is_not_lost(
+    oleria_sandbox: Sandbox, download_id: str, tenant: Any, proxy: Proxy, create: Any, answer: bytes
+) -> None:
+    tenant(retry_delay=0.01, retry_attempts=2)
+    OleriaHook().get_download(download_id)  # a token from before, so that it is the POST that fails
+    proxy.answer = answer
+    with pytest.raises(OleriaRetriesExhaustedError, match=rf"the proxy .* made no connection to {HOST}"):
+        create()
+    assert not oleria_sandbox.count("create")
+
+
+def test_a_socks_proxy_that_does_not_resolve_names_is_not_called_unknown(
+    oleria_sandbox: Sandbox, tenant: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+    tenant()
+    with pytest.raises(OleriaError, match=rf"or that of {HOST}, cannot be resolved. .* socks5h://"):
+        OleriaHook().get_download("some-id")
+
+
+def test_a_proxy_by_https_serves_both_or_is_named_as_one_of_two(
+    download_id: str, tenant: Any, proxy: Proxy, authority: Authority, ask: Ask, tmp_path: Path
+) -> None:
+    """TLS to the proxy, and inside it TLS to the host."""
+    tenant()
+    with (
+        tls_in_front_of(proxy.port, authority.issue("localhost")) as port,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("HTTPS_PROXY", f"https://user:pass-word@localhost:{port}")
+        assert ask(download_id).download_id == download_id
+    assert len(proxy.requests) > 0
+    untrusted = Authority(tmp_path, "another-ca").issue("localhost")
+    with tls_in_front_of(proxy.port, untrusted) as port, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HTTPS_PROXY", f"https://user:pass-word@localhost:{port}")
+        TOKENS.clear()
+        with pytest.raises(
+            OleriaConfigurationError, match="the TLS certificate of one of the two is not trusted"
+        ):
+            ask(download_id)
 
 
 def test_loopback_hosts_are_reached_directly(
@@ -281,6 +375,17 @@ def test_an_untrusted_ca_has_one_text_for_both(
     )
     assert "not trusted (unable to get local issuer certificate) by the CA bundle" in text
     assert "(from the Connection's extra 'verify'), which replaces the public CAs. Add the CA" in text
+
+
+def test_a_directory_without_the_names_that_openssl_looks_for_is_pointed_out(
+    download_id: str, tenant: Any, proxy: Proxy, authority: Authority, ask: Ask, tmp_path: Path
+) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    shutil.copy(authority.bundle, folder)
+    tenant(verify=str(folder))
+    with pytest.raises(OleriaConfigurationError, match="and run 'openssl rehash' on this directory"):
+        ask("some-id")
 
 
 def test_a_bundle_without_the_stores_ca_is_named(

@@ -29,6 +29,7 @@ class Proxy:
 
     :param port: on loopback.
     :param status: of its responses to CONNECT of HTTP.
+    :param answer: sent in place of these responses; then the connection is closed.
     :param certificates: a file with certificate and key for each host; a host without one is not re-signed.
     :param target: the port that all connections are forwarded to, in plain text.
 
@@ -38,6 +39,7 @@ class Proxy:
     port: int
     target: int
     status: int = 200
+    answer: bytes | None = None
     certificates: dict[str, Path] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
@@ -53,23 +55,24 @@ class Proxy:
             closing(context.wrap_socket(client, server_side=True)) as inner,
             closing(socket.create_connection(("127.0.0.1", self.target))) as server,
         ):
-            back = threading.Thread(target=_copy, args=(server, inner), daemon=True)
-            back.start()
-            _copy(inner, server)
-            back.join()
+            _exchange(inner, server)
 
     def _connect(self, client: socket.socket, head: bytes) -> str | None:
         while b"\r\n\r\n" not in head and (byte := client.recv(1)):
             head += byte
         self.requests.append(text := head.decode())
+        if self.answer is not None:
+            client.sendall(self.answer)
+            return None
         client.sendall(f"HTTP/1.1 {self.status} Whatever\r\nContent-Length: 0\r\n\r\n".encode())
         return text.split(" ")[1].split(":")[0] if self.status == 200 else None
 
-    def _socks(self, client: socket.socket) -> str:
+    def _socks(self, client: socket.socket) -> str | None:
         """RFC 1928, without authentication, for names."""
         _read(client, _read(client, 1)[0])
         client.sendall(b"\x05\x00")
-        assert _read(client, 4) == b"\x05\x01\x00\x03"
+        if _read(client, 4) != b"\x05\x01\x00\x03":
+            return None  # the client has left
         host = _read(client, _read(client, 1)[0]).decode()
         _read(client, 2)
         self.requests.append(f"SOCKS {host}")
@@ -84,6 +87,13 @@ def _read(client: socket.socket, count: int) -> bytes:
     return data
 
 
+def _exchange(one: socket.socket, other: socket.socket) -> None:
+    back = threading.Thread(target=_copy, args=(other, one), daemon=True)
+    back.start()
+    _copy(one, other)
+    back.join()
+
+
 def _copy(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while chunk := source.recv(65536):
@@ -95,12 +105,35 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 @contextmanager
 def running_proxy(target: int) -> Iterator[Proxy]:
     """A proxy that forwards to a port on loopback."""
+    proxy = Proxy(0, target)
+    with _serving(proxy.handle) as proxy.port:
+        yield proxy
+
+
+@contextmanager
+def tls_in_front_of(target: int, certificate: Path) -> Iterator[int]:
+    """A port on loopback that takes TLS, and forwards what is inside to another port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def handle(client: socket.socket) -> None:
+        with (
+            closing(context.wrap_socket(client, server_side=True)) as inner,
+            closing(socket.create_connection(("127.0.0.1", target))) as server,
+        ):
+            _exchange(inner, server)
+
+    with _serving(handle) as port:
+        yield port
+
+
+@contextmanager
+def _serving(handle: Callable[[socket.socket], None]) -> Iterator[int]:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        proxy = Proxy(listener.getsockname()[1], target)
 
         def serve(client: socket.socket) -> None:
             with closing(client), suppress(OSError):
-                proxy.handle(client)
+                handle(client)
 
         def accept() -> None:
             with suppress(OSError):
@@ -110,7 +143,7 @@ def running_proxy(target: int) -> Iterator[Proxy]:
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield proxy
+        yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
 
