@@ -58,6 +58,20 @@ def test_a_token_is_masked_before_the_api_receives_it(
     assert quoted(f"no one may use {token}") == "no one may use ***"
 
 
+def test_a_process_that_mints_for_weeks_does_not_give_airflow_ever_more_to_mask(
+    oleria_sandbox: Sandbox, download_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masked = set()
+    monkeypatch.setattr("airflow_provider_oleria.hooks.oleria.mask_secret", masked.add)
+    for _ in range(60):
+        TOKENS.clear()
+        OleriaHook().get_download(download_id)
+
+    assert oleria_sandbox.tokens[-60] in masked
+    assert len(masked) < 60  # with the URL of each response, it would be 120
+    assert quoted(f"no one may use {oleria_sandbox.tokens[-1]}") == "no one may use ***"
+
+
 def test_a_rotated_secret_is_picked_up(
     oleria_sandbox: Sandbox, download_id: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
