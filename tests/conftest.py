@@ -77,7 +77,7 @@ def _nothing_from_another_test() -> None:
 
 
 def _mask_nothing() -> None:
-    """Each new secret makes Airflow compile all of the process anew: the last of thousands of tests took minutes."""
+    """Each new secret makes Airflow compile all of them again: the last of thousands of tests took minutes."""
     for name, module in tuple(sys.modules.items()):
         if name.endswith("secrets_masker") and (masker := getattr(module, "_secrets_masker", None)):
             masker().patterns.clear()

@@ -55,7 +55,7 @@ _TEST_TIMEOUT: Final = 15.0
 _MAX_MASKED: Final = 50
 """Tokens and presigned URLs of a process that Airflow masks, too.
 
-Airflow (3.3.2) keeps each one until the process ends, and compiles all of them anew with each: the 400th token takes
+Airflow (3.3.2) keeps each one until the process ends, and compiles all of them again with each: the 400th token takes
 1 s, in which no other thread runs, and 0.7 GiB. A triggerer mints tokens for weeks.
 """
 
