@@ -44,6 +44,7 @@ pytest_plugins = [
     "tests.servers.azurite",
     "tests.servers.gcs",
     "tests.servers.sftp",
+    "tests.servers.smb",
     "tests.servers.postgres",
 ]
 

@@ -21,6 +21,7 @@ class Store:
     :param is_tidied_later: whether what a failed write leaves, invisibly, is removed by the next write or the store.
     :param broken: problem → the URL of a bucket with that problem. The problems: ``missing`` (no bucket),
         ``forbidden`` (a Connection that may only read), ``credentials`` (a wrong password or key), ``unreachable``.
+    :param registration: Python code that makes the store known to Airflow in another process, if no provider does.
     """
 
     url: str
@@ -29,6 +30,7 @@ class Store:
     leftovers: Callable[[], list[str]]
     is_tidied_later: bool = False
     broken: dict[str, Callable[[], str]] = field(default_factory=dict)
+    registration: str = ""
 
 
 def connection(monkeypatch: pytest.MonkeyPatch, **fields: object) -> str:

@@ -22,7 +22,7 @@ def store() -> Iterator[fsspec.AbstractFileSystem]:
     store.pseudo_dirs[:] = [""]
 
 
-@pytest.fixture(params=["local", "s3", "azure", "gcs", "sftp"])
+@pytest.fixture(params=["local", "s3", "azure", "gcs", "sftp", "smb"])
 def any_store(request: pytest.FixtureRequest) -> Store:
     """Each store in turn; a test is skipped where its emulator is not installed."""
     found: Store = request.getfixturevalue(request.param)

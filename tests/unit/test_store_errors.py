@@ -51,6 +51,14 @@ class RefreshError(HttpError):
     """As google.auth has one."""
 
 
+class SMBOSError(OSError):
+    """As smbprotocol has one."""
+
+    def __init__(self, number: int, ntstatus: int) -> None:
+        super().__init__(number, "Unknown NtStatus error returned")
+        self.ntstatus = ntstatus
+
+
 def of_errno(name: str) -> OSError:
     number = getattr(errno, name)
     return OSError(number, os.strerror(number))
@@ -67,6 +75,9 @@ def of_errno(name: str) -> OSError:
         HttpError("forbidden", code=403),
         HttpError("no such bucket", status_code=400),
         RefreshError("the account was deleted"),
+        SMBOSError(0, 0xC0000022),
+        SMBOSError(0, 0xC0000033),
+        SMBOSError(errno.ENOENT, 0xC000003A),
     ],
     ids=repr,
 )
@@ -86,6 +97,8 @@ def test_a_retry_does_not_help(error: Exception) -> None:
         HttpError("conflict", status_code=409),
         HttpError("moved", status_code=301),
         RefreshError("the metadata server does not respond", retryable=True),
+        SMBOSError(errno.EPERM, 0xC0000043),
+        SMBOSError(0, 0xC000007F),
     ],
     ids=repr,
 )
@@ -98,6 +111,12 @@ def test_the_errno_decides_not_the_class() -> None:
     full = PermissionError()
     full.errno = errno.ENOSPC
     assert isinstance(store_error(PATH, full), OleriaDestinationError)
+
+
+def test_a_refused_connection_in_a_value_error_is_still_one() -> None:
+    error = ValueError("Failed to connect")
+    error.__cause__ = of_errno("ECONNREFUSED")
+    assert isinstance(store_error(PATH, error), OleriaDestinationError)
 
 
 def test_the_text_names_destination_cause_and_connection() -> None:

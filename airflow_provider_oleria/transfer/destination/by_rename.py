@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -102,12 +103,22 @@ class MovedFile:
 
 
 def _move(fs: Any, source: str, target: str) -> None:
-    if _has_rename(fs):
-        fs.mv(source, target)
-    else:
+    """Move a file.
+
+    :raises FileExistsError: if the store refuses to replace ``target``.
+    """
+    if not _has_rename(fs):
         # fsspec's own mv copies and removes as well, but takes [, * and ? in the names for wildcards.
         fs.cp_file(source, target)
         fs.rm_file(source)
+        return
+    try:
+        fs.mv(source, target)
+    except OSError as error:
+        # smbprotocol has a class of its own; a FileExistsError may lack the errno.
+        if isinstance(error, FileExistsError) or error.errno == errno.EEXIST:
+            raise FileExistsError(_NOT_REPLACED.format(target)) from error
+        raise
 
 
 def _has_rename(fs: Any) -> bool:

@@ -45,7 +45,7 @@ _FATAL_CLASSES: Final = (
     TypeError,
 )
 
-# Of clients, which are imported only where they are used: azure.core, google.auth, asyncssh.
+# Of clients, which are imported only where they are used: azure.core, google.auth, asyncssh, smbprotocol.
 _FATAL_NAMES: Final = {
     "ClientAuthenticationError",
     "DefaultCredentialsError",
@@ -55,6 +55,8 @@ _FATAL_NAMES: Final = {
     "HostKeyNotVerifiable",
     "KeyImportError",
     "KeyExchangeFailed",
+    "LogonFailure",
+    "SMBAuthenticationError",
     "SFTPPermissionDenied",
     "SFTPNoSuchFile",
     "SFTPNoSuchPath",
@@ -67,6 +69,13 @@ _FATAL_NAMES: Final = {
 }
 
 _TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}
+
+# What smbprotocol (1.17) gives errno 0, or EPERM where another process has the file open.
+_SMB_ERRNOS: Final = {
+    0xC0000022: errno.EACCES,  # STATUS_ACCESS_DENIED
+    0xC0000033: errno.EINVAL,  # STATUS_OBJECT_NAME_INVALID
+    0xC0000043: errno.EBUSY,  # STATUS_SHARING_VIOLATION
+}
 
 
 def store_error(
@@ -85,8 +94,12 @@ def store_error(
 
 
 def _is_fatal(error: Exception) -> bool:
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in _FATAL_ERRNOS
+    if isinstance(error, ValueError) and isinstance(error.__cause__, OSError):
+        error = error.__cause__  # smbprotocol's for a connection that is refused
+    if isinstance(error, OSError):
+        number = _SMB_ERRNOS.get(getattr(error, "ntstatus", 0), error.errno)
+        if number:
+            return number in _FATAL_ERRNOS
     # azure.core calls the HTTP status ``status_code``, gcsfs ``code``.
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(status, int) and status >= 100:  # asyncssh has small numbers there
