@@ -100,8 +100,13 @@ def _is_fatal(error: Exception) -> bool:
         number = _SMB_ERRNOS.get(getattr(error, "ntstatus", 0), error.errno)
         if number:
             return number in _FATAL_ERRNOS
-    # azure.core calls the HTTP status ``status_code``, gcsfs ``code``.
-    status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    # azure.core calls the HTTP status ``status_code``, gcsfs ``code``; requests has it in the response.
+    response = getattr(error, "response", None)
+    status = (
+        getattr(error, "status_code", None)
+        or getattr(error, "code", None)
+        or getattr(response, "status_code", None)
+    )
     if isinstance(status, int) and status >= 100:  # asyncssh has small numbers there
         return 400 <= status < 500 and status not in _TRANSIENT_STATUS
     if getattr(error, "retryable", False):  # google.auth
