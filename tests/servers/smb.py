@@ -118,7 +118,7 @@ def smb(samba: Samba, monkeypatch: pytest.MonkeyPatch) -> Store:
         broken={
             "missing": lambda: url("nosuch"),
             "forbidden": lambda: f"{url('archive')}/{name}",
-            # With the right user, smbclient takes any password while it has a session of that user's.
+            # Another user: smbclient keeps one session for each user of a server.
             "credentials": lambda: f"{url(login='stranger')}/{name}",
             "unreachable": lambda: f"{url(port=1)}/{name}",
         },
