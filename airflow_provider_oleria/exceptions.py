@@ -69,7 +69,7 @@ class OleriaOutageError(OleriaTransientError):
 
 
 class OleriaUnavailableError(OleriaOutageError):
-    """The response was a 5xx or a 429."""
+    """The response was a 5xx or a 429, or the token endpoint did not respond."""
 
 
 class OleriaUnreachableError(OleriaOutageError):

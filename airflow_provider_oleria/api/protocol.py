@@ -304,7 +304,7 @@ def call(
             if 200 <= response.status < 300:
                 if response.body:
                     return response
-                # http.client takes a connection that closes within the headers for their end.
+                # A connection that closes before a body of unknown length looks like this.
                 raise OleriaResponseLostError(f"{method} {path} answered {response.status} without a body")
         except OleriaAuthError as refused:
             # The token endpoint refuses the credentials: have they been rotated since the Connection was read?

@@ -31,6 +31,7 @@ from airflow_provider_oleria.exceptions import (
     OleriaOutageError,
     OleriaProtocolError,
     OleriaRequestError,
+    OleriaResponseLostError,
     OleriaUnavailableError,
 )
 from airflow_provider_oleria.net.backoff import RetryBudget, is_passing, retry_after
@@ -217,12 +218,16 @@ def mint(settings: Settings, timeout: float | None = None) -> Token:
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
     with SafeSession(settings, MAX_RESPONSE_BYTES, timeout) as session:
         session.register_compliance_hook("access_token_response", _checked_response(settings))
-        answer = session.fetch_token(
-            https_alias(settings.auth_url),
-            include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
-            client_secret=settings.client_secret,
-            **optional,
-        )
+        try:
+            answer = session.fetch_token(
+                https_alias(settings.auth_url),
+                include_client_id=True,  # all four fields in the body: Oleria does not take HTTP Basic
+                client_secret=settings.client_secret,
+                **optional,
+            )
+        except OleriaResponseLostError as problem:
+            # Only the token is lost: a request to the API that needs it was not sent.
+            raise OleriaUnavailableError(str(problem)) from None
     remember_token(answer["access_token"])
     log.debug("Got a token for client %s, valid for %s s.", settings.client_id, answer["expires_in"])
     return Token(answer["access_token"], usable_until(requested_at, answer["expires_in"]))
@@ -239,7 +244,7 @@ def _checked_response(settings: Settings) -> Callable[[requests.Response], reque
         if not response.ok or response.is_redirect:
             raise _refusal(settings, response)
         if not response.content:
-            # http.client takes a connection that closes within the headers for their end.
+            # A connection that closes before a body of unknown length looks like this.
             raise OleriaUnavailableError(
                 f"the token endpoint {settings.auth_url} answered {response.status_code} without a body"
             )

@@ -1,7 +1,8 @@
-"""How long the response to one request may take in all, and how slowly it may arrive.
+"""How long the response to one request may take in all, how slowly it may arrive, and whether its header is complete.
 
 The timeout of a socket limits the silence between two reads. A server that sends a byte in each silence would hold a
-caller indefinitely, in the headers as in the body, and ``urllib3`` has no limit for that.
+caller indefinitely, in the headers as in the body, and ``urllib3`` has no limit for that. For ``http.client``, a header
+whose connection ends early is complete.
 """
 
 from __future__ import annotations
@@ -119,12 +120,15 @@ class _LimitedReader(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, limit: ReadLimit) -> None:
         self._raw, self._sock, self._limit = raw, sock, limit
         self._silence = sock.gettimeout() or inf
+        self.ended = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        return self._limit.read_into(buffer, self._raw, self._sock, self._silence)
+        received = self._limit.read_into(buffer, self._raw, self._sock, self._silence)
+        self.ended = received == 0
+        return received
 
     def close(self) -> None:
         self._raw.close()
@@ -132,10 +136,22 @@ class _LimitedReader(io.RawIOBase):
 
 
 class LimitedResponse(http.client.HTTPResponse):
-    """A response that is read within the limit of its request; also the response of a proxy."""
+    """A response that is read within the limit of its request, and whose header is complete; also that of a proxy."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
+        self._reader: _LimitedReader | None = None
         if (limit := _CURRENT.get(None)) is not None:
             limit.watch(sock)
-            self.fp = io.BufferedReader(_LimitedReader(self.fp.detach(), sock, limit))
+            self._reader = _LimitedReader(self.fp.detach(), sock, limit)
+            self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        """Read the header.
+
+        :raises http.client.RemoteDisconnected: the connection has ended within it.
+        """
+        super().begin()
+        # An empty line ends a complete header: there is nothing to read behind it.
+        if self._reader is not None and self._reader.ended:
+            raise http.client.RemoteDisconnected("the header is incomplete")

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_oleria.api.rate_limit import gate
 from airflow_provider_oleria.api.tokens import TOKENS
-from airflow_provider_oleria.downloads import DataContext, DownloadStatus
+from airflow_provider_oleria.downloads import DataContext, Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
     OleriaError,
@@ -32,6 +32,9 @@ CUT_RESPONSES = [
     b"HTTP/1.1 200 OK\r\nContent-Type: appl",
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4",
     b'HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{"id": "id-1", ',
+    b"HTTP/1.1 401 Unauth",
+    b"HTTP/1.1 403 Forbidden\r\n",
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: appl",
     b"",
 ]
 """Connections that close within a response: in the status line, in the headers, before and in the body."""
@@ -46,25 +49,38 @@ def test_a_cut_response_is_requested_again(server: Server, get: Ask, request_lin
     assert server.requests[request_line] == 3
 
 
+def create(driver: str) -> Download:
+    if driver == "worker":
+        return OleriaHook().create_download("risks")
+    return asyncio.run(OleriaHook().acreate_download("risks"))
+
+
 @pytest.mark.parametrize("cut", CUT_RESPONSES)
 @pytest.mark.parametrize("driver", ["worker", "event loop"])
 def test_a_cut_response_to_a_post_is_lost_and_not_repeated(server: Server, driver: str, cut: bytes) -> None:
     server.replies["POST /v1/downloads"] = [cut]
     with pytest.raises(OleriaResponseLostError, match="not known whether the download of risks was created"):
-        if driver == "worker":
-            OleriaHook().create_download("risks")
-        else:
-            asyncio.run(OleriaHook().acreate_download("risks"))
+        create(driver)
 
     assert server.requests["POST /v1/downloads"] == 1
 
 
-def test_a_token_endpoint_that_cuts_every_response_does_not_make_a_post_lost(server: Server) -> None:
-    server.usual["POST /oauth2/token"] = b"HTTP/1.1 200 OK\r\nContent-"
-    with pytest.raises(OleriaRetriesExhaustedError, match="token endpoint .* without a body"):
-        OleriaHook().create_download("risks")
+@pytest.mark.parametrize("cut", CUT_RESPONSES)
+@pytest.mark.parametrize("driver", ["worker", "event loop"])
+def test_a_cut_response_of_the_token_endpoint_does_not_make_a_post_lost(
+    server: Server, driver: str, cut: bytes
+) -> None:
+    server.replies["POST /oauth2/token"] = [cut, cut]
+    assert create(driver).download_id == "id-1"
+    assert (server.requests["POST /oauth2/token"], server.requests["POST /v1/downloads"]) == (3, 1)
 
-    assert server.requests["POST /v1/downloads"] == 0
+    TOKENS.clear()
+    server.usual["POST /oauth2/token"] = cut
+    with pytest.raises(
+        OleriaRetriesExhaustedError, match=r"the connection broke .* \(given up after 8 attempts"
+    ):
+        create(driver)
+    assert server.requests["POST /v1/downloads"] == 1
 
 
 def endless() -> bytes:

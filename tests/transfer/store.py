@@ -41,6 +41,7 @@ class Answer:
     """An answer of the store, and how much of it arrives.
 
     :param at_most: how many bytes of the body are sent before the connection ends.
+    :param header_ends: behind which text of the header the connection ends instead.
     :param reset: whether it ends with a reset, after which bytes that had arrived may be lost, or is closed.
     :param then: called before a reset.
     """
@@ -49,6 +50,7 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     at_most: int | None = None
+    header_ends: str = ""
     reset: bool = True
     then: Callable[[], object] = lambda: time.sleep(0.01)
 
@@ -109,6 +111,12 @@ class Store:
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
+                if answer.header_ends:
+                    header = b"".join(self._headers_buffer).decode()
+                    before, end, _ = header.partition(answer.header_ends)
+                    self.wfile.write(f"{before}{end}".encode())
+                    self.close_connection = True
+                    return
                 self.end_headers()
                 self.wfile.write(answer.body[: answer.at_most])
                 self.close_connection = answer.at_most is not None or "Content-Length" not in answer.headers

@@ -63,6 +63,26 @@ def test_a_range_that_is_cut_short_is_continued(line: Line) -> None:
     line.assert_whole()
 
 
+@either_way
+@pytest.mark.parametrize("status", [200, 403, 412], ids=str)
+@pytest.mark.parametrize(
+    "end", ["HTTP/1.1 ", "\r\n", 'ETag: "', "Content-Length: 1", "Content-Range: bytes 1"], ids=repr
+)
+def test_a_header_that_is_cut_is_a_broken_line(
+    line: Line, options: SaveOptions, status: int, end: str
+) -> None:
+    def respond(number: int, answer: Answer) -> Answer:
+        if number % 2:  # the next attempt succeeds
+            return replace(answer, status=answer.status if status == 200 else status, header_ends=end)
+        return answer
+
+    store = Store(respond)
+    line.transfer(store, options)
+
+    line.assert_whole()
+    assert store.urls.count(store.urls[0]) == len(store.urls)  # one URL was enough
+
+
 @pytest.mark.parametrize(
     "another",
     [
