@@ -196,8 +196,11 @@ class Download(dict[str, Any]):
 
 
 @dataclass(frozen=True)
-class SaveOptions:
+class SaveOptions(dict[str, Any]):
     """How to save a download, and which checks its file must pass to replace the previous one.
+
+    It is a dict as well: a ``@task`` may return it, and the next one makes options of it again:
+    ``SaveOptions(**options)``.
 
     A check that does not pass publishes nothing and fails the task without using up its retries. A number, a list or a
     dict may also be given as text, as a template renders it.
@@ -255,11 +258,12 @@ class SaveOptions:
                 f"compression must be one of {', '.join(COMPRESSIONS)}, not {self.compression!r}"
             )
         vars(self).update(checked)
+        self.update(vars(self))
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a saved file.
+class Column(dict[str, Any]):
+    """A column of a saved file. It is a dict as well: a ``@task`` may return it.
 
     :param name: as in the CSV's header.
     :param type: as in ``column_types``; ``None`` in a CSV, where all is text.
@@ -267,6 +271,9 @@ class Column:
 
     name: str
     type: str | None = None
+
+    def __post_init__(self) -> None:
+        self.update(vars(self))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class Settings:
     def __reduce__(self) -> NoReturn:
         raise TypeError("Settings hold the client secret: they are neither pickled nor copied")
 
+    serialize = __reduce__  # Airflow calls it for the result of a task, which it would store as an XCom
+
     @property
     def connect_timeout(self) -> float:
         """Longest wait for a connection, in seconds."""

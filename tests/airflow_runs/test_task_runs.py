@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.downloads import DataContext, SaveOptions
 from airflow_provider_oleria.exceptions import OleriaConfigurationError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
@@ -50,6 +50,49 @@ def test_results_are_plain_dicts_for_the_next_task(
     assert set(run.states.values()) == {"success"}
     assert run.xcom("wait").keys() == {"download_id", "status", "error"}
     assert run.xcom("count") == oleria_sandbox.expected(run.xcom("wait")["download_id"]).row_count
+
+
+def test_options_and_columns_are_plain_dicts_for_the_next_task(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with new_dag("plain") as dag:
+
+        @task
+        def choose() -> Any:
+            return SaveOptions(min_rows=1, null_values=["N/A"], required_columns=["severity"])
+
+        @task
+        def make(options: dict[str, Any]) -> Any:
+            assert type(options) is dict
+            hook = OleriaHook()
+            created = hook.create_download(DataContext.RISKS)
+            hook.wait_for_download(created.download_id, poll_interval=0.05)
+            checks = SaveOptions(**{**options, "required_columns": None, "null_values": ()})
+            return hook.save_download(created.download_id, f"file://{tmp_path}/x.csv", checks).columns
+
+        @task
+        def name(columns: Any) -> list[str]:
+            return [column["name"] for column in columns]
+
+        name(make(choose()))
+    run = run_dag(dag)
+
+    assert set(run.states.values()) == {"success"}
+    header = (tmp_path / "x.csv").read_text().splitlines()[0]
+    assert ",".join(run.xcom("name")) == header
+
+
+def test_the_settings_with_the_secret_are_no_result(run_dag: RunDag, oleria_sandbox: Sandbox) -> None:
+    with new_dag("settings") as dag:
+
+        @task
+        def leak() -> Any:
+            return OleriaHook()._settings
+
+        leak()
+    run = run_dag(dag)  # looks for secrets in the XComs, too
+
+    assert run.states == {"leak": "failed"}
 
 
 @on_3_3

@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -144,7 +145,7 @@ def test_the_secret_is_not_shown() -> None:
     assert "the-secret" not in repr(read())
 
 
-@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy, methodcaller("serialize")])
 def test_settings_are_neither_pickled_nor_copied(take: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match="hold the client secret"):
         take(read())
