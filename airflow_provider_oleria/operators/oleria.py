@@ -37,7 +37,12 @@ from airflow_provider_oleria.downloads import (
 from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.filters import checked_filters, checked_sorts, in_words
 from airflow_provider_oleria.links.oleria import OleriaSavedFileLink
-from airflow_provider_oleria.tasks.deferral import fail_without_retries, stopped_message, trigger_timeout
+from airflow_provider_oleria.tasks.deferral import (
+    checks_arguments,
+    fail_without_retries,
+    stopped_message,
+    trigger_timeout,
+)
 from airflow_provider_oleria.transfer.formats import check_effect
 
 if TYPE_CHECKING:
@@ -186,6 +191,7 @@ class OleriaDownloadOperator(_SavingOperator):
         *("min_rows", "required_columns", "exact_columns", "column_types", "null_values"),
     )
 
+    @checks_arguments
     def __init__(
         self,
         *,
@@ -396,6 +402,7 @@ class OleriaSaveDownloadOperator(_SavingOperator):
         *("min_rows", "required_columns", "exact_columns", "column_types", "null_values"),
     )
 
+    @checks_arguments
     def __init__(
         self,
         *,

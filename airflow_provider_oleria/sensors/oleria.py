@@ -20,7 +20,7 @@ from airflow_provider_oleria.compat import (
 from airflow_provider_oleria.connection.settings import DEFAULT_CONN_ID
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import OleriaTimeoutError
-from airflow_provider_oleria.tasks.deferral import fail_without_retries, trigger_timeout
+from airflow_provider_oleria.tasks.deferral import checks_arguments, fail_without_retries, trigger_timeout
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,6 +43,7 @@ class OleriaDownloadSensor(BaseSensorOperator):
     template_fields: Sequence[str] = ("download_id", "oleria_conn_id")
     ui_color = "#e6ecff"
 
+    @checks_arguments
     def __init__(
         self,
         *,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final
+from functools import wraps
+from typing import Any, Final
 
 from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import OleriaFatalError
@@ -39,3 +40,22 @@ def fail_without_retries() -> Iterator[None]:
         yield
     except OleriaFatalError as problem:
         raise AirflowFailException(str(problem)) from problem
+
+
+def checks_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Decorate the ``__init__`` of an operator that refuses arguments.
+
+    That of a mapped task (``expand()``) runs when the task does: then the refusal must not use up its retries.
+    """
+
+    @wraps(init)
+    def init_operator(self: Any, **arguments: Any) -> None:
+        try:
+            init(self, **arguments)
+        except OleriaFatalError as problem:
+            # Set by Airflow before it calls this, in 2.11 and in 3.3.
+            if not getattr(self, "_BaseOperator__from_mapped", False):
+                raise
+            raise AirflowFailException(str(problem)) from problem
+
+    return init_operator

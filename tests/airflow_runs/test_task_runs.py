@@ -151,6 +151,31 @@ def test_a_retry_policy_fails_at_once_for_fatal_errors_only(
     assert run.tries == {"export": tries}
 
 
+def test_a_mapped_task_with_a_wrong_argument_fails_at_once_and_the_others_run(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    good = {"data_context": "risks", "min_rows": "1", "destination": f"file://{tmp_path}/x.csv"}
+    wrong = [
+        {"data_context": "risks", "min_rows": "many"},
+        {"data_context": None},
+        {"data_context": "risks", "filter_by": [{"field": "a"}]},
+        {"data_context": "risks", "destination": "x.csv"},
+    ]
+    retries: dict[str, Any] = {"retries": 2, "retry_delay": timedelta(0)}
+    with new_dag("mapped") as dag:
+        OleriaDownloadOperator.partial(task_id="export", poll_interval=0.05, **retries).expand_kwargs(
+            [good, *wrong]
+        )
+        OleriaDownloadSensor.partial(task_id="wait", **retries).expand(download_id=[7])
+    run = run_dag(dag)
+
+    refused = [f"export[{number}]" for number in range(1, 5)] + ["wait[0]"]
+    assert run.states == {"export[0]": "success", **dict.fromkeys(refused, "failed")}
+    assert set(run.tries.values()) == {1}
+    assert oleria_sandbox.count("create") == 1
+    assert "min_rows must be a whole number, not 'many'" in run.log
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_connection_that_does_not_exist_fails_at_once(
     run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, deferrable: bool
