@@ -17,6 +17,7 @@ import pytest
 
 from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError
 from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
+from airflow_provider_oleria.transfer.destination.local import LocalFile
 
 NOBODY = 65534
 
@@ -86,6 +87,15 @@ def test_the_new_file_is_never_more_open_than_the_one_it_replaces(tmp_path: Path
     with publish(resolve(str(tmp_path / "out.csv")), 0) as file:
         file.write(b"new")
         assert [mode(path) for path in tmp_path.iterdir()] == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("content", [b"new", b""])
+def test_a_replaced_file_has_a_new_time(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "out.csv").touch()
+    os.utime(tmp_path / "out.csv", (1_000_000_000, 1_000_000_000))
+    write(tmp_path / "out.csv", content)
+
+    assert (tmp_path / "out.csv").stat().st_mtime > 1_000_000_000
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
@@ -180,6 +190,38 @@ def test_what_is_no_regular_file_is_refused(
 
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_file_that_is_a_mount_point_is_refused(mounted: Callable[[str], Path], tmp_path: Path) -> None:
+    """As a container mounts a single file."""
+    source, target = mounted("size=256k") / "source.csv", tmp_path / "out.csv"
+    source.write_bytes(b"previous")
+    target.touch()
+    subprocess.run(["/bin/mount", "--bind", source, target], check=True)
+    try:
+        with pytest.raises(OleriaInputError, match="out.csv is a mount point, which cannot be replaced"):
+            check_writable(resolve(str(target)))
+    finally:
+        subprocess.run(["/bin/umount", target], check=True)
+    assert source.read_bytes() == b"previous"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a file of another user")
+def test_a_file_of_another_user_in_a_folder_with_the_sticky_bit_is_refused(unprivileged: Path) -> None:
+    os.seteuid(0)
+    os.chown(unprivileged, 0, 0)
+    unprivileged.chmod(0o1777)
+    (unprivileged / "out.csv").write_bytes(b"previous")
+    os.seteuid(NOBODY)
+    with pytest.raises(OleriaInputError, match="has the sticky bit: only the owner may replace it"):
+        check_writable(resolve(str(unprivileged / "out.csv")))
+    write(unprivileged / "own.csv")
+    write(unprivileged / "own.csv", b"newer")
+
+    assert {path.name: path.read_bytes() for path in unprivileged.iterdir()} == {
+        "out.csv": b"previous",
+        "own.csv": b"newer",
+    }
 
 
 @pytest.mark.parametrize(
@@ -298,6 +340,22 @@ def test_a_folder_that_cannot_be_synced_is_a_warning(
 
     assert (tmp_path / "out.csv").read_bytes() == b"new"
     assert "is published, but its folder could not be synced to disk" in caplog.text
+
+
+def test_a_file_that_cannot_be_closed_after_it_is_published_is_published(tmp_path: Path) -> None:
+    file = LocalFile(tmp_path / "out.csv")
+    file.open()
+    file.write(b"new")
+    close = file._file.close
+
+    def fail() -> None:
+        close()
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    file._file.close = fail  # type: ignore[method-assign]  # as on a network filesystem
+    file.publish()
+
+    assert (tmp_path / "out.csv").read_bytes() == b"new"
 
 
 def test_a_folder_that_cannot_be_listed_is_a_warning(

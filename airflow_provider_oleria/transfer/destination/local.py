@@ -26,8 +26,8 @@ fsync then takes 0.3 s instead of 1.5 s (ext4, 2026-11-28)."""
 def check(path: ObjectStoragePath) -> None:
     """Write and remove a file in the target's folder, which is created if missing.
 
-    :raises OSError: if that fails, or the target is a folder.
-    :raises ValueError: if the target is a FIFO, a device or a socket.
+    :raises OSError: if that fails, the target is a folder, or this user must not replace it.
+    :raises ValueError: if the target is a FIFO, a device, a socket or a mount point.
     """
     target = _target(path)
     part = target.with_name(part_name(target.name))
@@ -88,7 +88,8 @@ class LocalFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.replace(self._target)
-        self._file.close()
+        with suppress(OSError):  # the file is published, and on disk
+            self._file.close()
         _sync_folder(self._target)
 
     def discard(self) -> None:
@@ -111,7 +112,22 @@ def _target(path: ObjectStoragePath) -> Path:
         raise IsADirectoryError(f"{target} is a folder; give the path of a file in it")
     if not stat.S_ISREG(mode):
         raise ValueError(f"{target} is not a regular file")
+    _check_replaceable(target)
     return target
+
+
+def _check_replaceable(target: Path) -> None:
+    """Find what only the rename at the end would meet, when the download is paid for."""
+    if os.path.ismount(target):
+        raise ValueError(
+            f"{target} is a mount point, which cannot be replaced. Mount its folder instead of the file"
+        )
+    folder = target.parent.stat()
+    owners = (0, folder.st_uid, target.stat().st_uid)
+    if folder.st_mode & stat.S_ISVTX and os.geteuid() not in owners:
+        raise PermissionError(
+            f"{target} belongs to another user, and its folder has the sticky bit: only the owner may replace it"
+        )
 
 
 def _copy_attributes(previous: Path, part: Path) -> None:
@@ -119,6 +135,7 @@ def _copy_attributes(previous: Path, part: Path) -> None:
     with suppress(OSError):  # FileNotFoundError: a first file has the mode of the umask
         status = previous.stat()
         shutil.copystat(previous, part)
+        os.utime(part)  # an empty file has no write that would set its time
         try:
             os.chown(part, status.st_uid, status.st_gid)
         except PermissionError:
