@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.processes import free_port, listens, until
+from tests.servers.processes import end_sessions, free_port, listens, until
 from tests.servers.stores import Store, connection
 
 CONFIG = """
@@ -38,6 +38,7 @@ class Sshd:
     :param port: of all that OpenSSH can do.
     :param read_only: port of a server that refuses to write.
     :param without_rename: port of a server without the extension ``posix-rename@openssh.com``.
+    :param pid: of the process.
     """
 
     key: Path
@@ -45,6 +46,12 @@ class Sshd:
     port: int
     read_only: int
     without_rename: int
+    pid: int
+
+    def disconnect(self) -> None:
+        """End all connections."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        end_sessions({int(child) for child in children})  # each has a session of its own
 
     def conn_id(self, monkeypatch: pytest.MonkeyPatch, port: int, key: Path | None = None) -> str:
         """The id of a Connection to one of the ports."""
@@ -87,7 +94,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     try:
         until(lambda: process.poll() is not None or all(map(listens, ports)), "sshd listens")
         assert process.poll() is None, (folder / "log").read_text()
-        yield Sshd(folder / "user", folder / "another", *ports)
+        yield Sshd(folder / "user", folder / "another", *ports, process.pid)
     finally:
         process.terminate()
         process.wait()

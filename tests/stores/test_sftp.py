@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
+from tests.servers.processes import until
 from tests.servers.sftp import Sshd
 from tests.servers.stores import Store, connection
 
@@ -51,3 +52,17 @@ def test_a_missing_folder_is_created(sftp: Store) -> None:
 def test_a_name_that_is_too_long_fails_at_once(sftp: Store) -> None:
     with pytest.raises(OleriaInputError, match="cannot be written: SFTPBadMessage"):
         check_writable(resolve(f"{sftp.url}/{'x' * 256}"))
+
+
+def test_a_connection_that_was_lost_while_the_export_was_prepared_is_opened_again(
+    sftp: Store, sshd: Sshd
+) -> None:
+    check_writable(resolve(f"{sftp.url}/out.csv"))
+    lost = resolve(f"{sftp.url}/out.csv").fs.client
+    sshd.disconnect()
+    until(lost.is_closed, "the client has noticed")
+    with publish(resolve(f"{sftp.url}/out.csv"), 0) as file:
+        file.write(b"new")
+
+    assert sftp.files() == {"out.csv": b"new"}
+    assert sftp.leftovers() == []

@@ -21,6 +21,7 @@ def check(path: ObjectStoragePath) -> None:
     from asyncssh import SFTPFailure, SFTPNoSuchFile, SFTPOpUnsupported
     from fsspec.asyn import sync
 
+    _reconnect(path.fs)
     name = f"/{part_name('probe')}"
     try:
         sync(path.fs.loop, _rename, path.fs.client, name, name)
@@ -39,7 +40,16 @@ def check(path: ObjectStoragePath) -> None:
         raise
 
 
-create = by_rename.create
+def create(path: ObjectStoragePath, size: int, max_concurrency: int) -> by_rename.MovedFile:
+    """A new file beside the target. While the export was prepared, the server may have closed an idle connection."""
+    _reconnect(path.fs)
+    return by_rename.create(path, size, max_concurrency)
+
+
+def _reconnect(fs: Any) -> None:
+    # Airflow and fsspec keep the filesystem for the whole process, and sshfs (2026.8) does not connect again.
+    if fs.client.is_closed():
+        fs.__init__(*fs.storage_args, **fs.storage_options)
 
 
 async def _rename(client: Any, source: str, target: str) -> None:
