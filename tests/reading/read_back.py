@@ -297,6 +297,32 @@ class Tables:
             self._require(default, label, [cell for reader, cell in cells.items() if "," not in reader])
         return _table(["", *PARQUET], table)
 
+    def check_words(self) -> None:
+        """What the page reports beside its tables."""
+        import duckdb
+        import zstandard
+
+        rows: Rows = [("name", "moment"), ("a", datetime(2026, 1, 31, 23, 30, tzinfo=UTC))]
+        as_csv = write(self.folder / "moment.csv", rows)
+        as_parquet = write(self.folder / "moment.parquet", rows, column_types={"moment": "timestamp"})
+        with duckdb.connect() as database:
+            database.execute("set timezone = 'Europe/Berlin'")
+            database.execute(f"create table moments as from read_csv('{as_csv}')")
+            days = [
+                str(database.execute(f"select moment::date from {source}").fetchone()[0])  # noqa: S608  # our own
+                for source in (f"read_csv('{as_csv}')", "moments", f"read_parquet('{as_parquet}')")
+            ]
+        if days != ["2026-01-31", "2026-02-01", "2026-02-01"]:
+            self.failures.append(f"DuckDB casts over a CSV by the text: {', '.join(days)}")
+
+        file = Path(write(self.folder / "joined.csv.zst", rows))
+        file.write_bytes(file.read_bytes() * 2)
+        with zstandard.open(file, "rb") as whole:
+            read = whole.read()
+        first = zstandard.ZstdDecompressor().decompressobj().decompress(file.read_bytes())
+        if read != first * 2:
+            self.failures.append("zstandard: open() reads all frames, decompressobj() the first")
+
     def _require(self, recommended: bool, what: str, cells: list[str]) -> None:
         if recommended and not READ.issuperset(cells):
             self.failures.append(f"{what}: {', '.join(cells)}")
@@ -316,6 +342,7 @@ def main() -> int:
             begin, end = f"<!-- make test-reading: {name} -->\n", "<!-- end -->"
             before, _, rest = page.partition(begin)
             page = f"{before}{begin}\n{getattr(tables, name)()}\n\n{end}{rest.partition(end)[2]}"
+        tables.check_words()
     PAGE.write_text(page)
     if not shutil.which("java"):
         print("Spark was not run: no java on the PATH (Debian, Ubuntu: apt install default-jre-headless)")
