@@ -16,8 +16,10 @@ from tests.servers.stores import Store
 @pytest.fixture
 def unreplacing(smb: Store, samba: Samba, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of the same folder, with fsspec's own class, whose moves do not replace a file."""
+    import smbclient
     from fsspec.implementations.smb import SMBFileSystem
 
+    smbclient.ClientConfig(username=getuser(), password=PASSWORD)  # as smb has it for the process
     fs = SMBFileSystem("127.0.0.1", samba.port, getuser(), PASSWORD, register_session_retries=0)
     conn_id = samba.conn_id(monkeypatch)
     attach("smb", conn_id, fs=fs)
@@ -77,3 +79,14 @@ def test_what_a_killed_worker_left_behind_is_removed(smb: Store) -> None:
 
     assert smb.files() == {"out.csv": b"new"}
     assert smb.leftovers() == [".other.csv.0123abcd.part"]
+
+
+def test_a_connection_that_was_lost_while_the_export_was_prepared_is_opened_again(smb: Store) -> None:
+    import smbclient
+
+    check_writable(resolve(f"{smb.url}/out.csv"))
+    smbclient.reset_connection_cache()
+    with publish(resolve(f"{smb.url}/out.csv"), 0) as file:
+        file.write(b"new")
+
+    assert smb.files() == {"out.csv": b"new"}
