@@ -12,6 +12,7 @@ from typing import Any, Final
 from airflow_provider_oleria.downloads import Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
+    OleriaConfigurationError,
     OleriaError,
     OleriaForbiddenError,
     OleriaNotFoundError,
@@ -31,6 +32,12 @@ _MAX_JSON_VALUES: Final = 10_000
 
 DOWNLOAD_ID: Final = re.compile(r"[!-~]{1,200}")
 """A download id: Oleria's are uuids; other visible ASCII text is accepted."""
+
+FROM_A_PROXY: Final = {
+    407: "Not Oleria, but a proxy in between answers this: it requires a user name and password, see HTTPS_PROXY",
+    511: "Not Oleria, but the network in between answers this: it requires a login of this machine",
+}
+"""By status, what the responses mean that only a proxy gives."""
 
 _MAX_STATUS: Final = 100
 """Characters of a status that is not known."""
@@ -72,6 +79,8 @@ def refusal(method: str, path: str, response: Response) -> OleriaError:
     said = _vendor_error(content) if "code" in content or "message" in content else excerpt(response.body)
     text = f"{method} {path} answered {response.status}: {said}"
     match response.status:
+        case status if status in FROM_A_PROXY:
+            return OleriaConfigurationError(f"{text}. {FROM_A_PROXY[status]}")
         case 401:
             return OleriaAuthError(
                 f"{text}. New tokens are refused too: is the API URL (host) of the same environment as auth_url?"

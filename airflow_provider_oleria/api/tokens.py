@@ -23,10 +23,11 @@ from typing import Any, Final
 import requests
 
 from airflow_provider_oleria.api.rate_limit import gate
-from airflow_provider_oleria.api.responses import MAX_RESPONSE_BYTES, parse_object
+from airflow_provider_oleria.api.responses import FROM_A_PROXY, MAX_RESPONSE_BYTES, parse_object
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
+    OleriaConfigurationError,
     OleriaError,
     OleriaOutageError,
     OleriaProtocolError,
@@ -304,18 +305,22 @@ _REMEDIES: Final = {
 }
 """The error codes of RFC 6749, section 5.2."""
 
-_THROTTLED: Final = re.compile(rb"TooManyRequests|Throttl|LimitExceeded|slow_down")
-"""How token endpoints report throttling with a status other than 429: AWS Cognito answers 400."""
+_PASSING: Final = re.compile(
+    rb"TooManyRequests|Throttl|LimitExceeded|slow_down|temporarily_unavailable|server_error"
+)
+"""How token endpoints report throttling and faults of their own with another status: AWS Cognito answers 400."""
 
 
 def _refusal(settings: Settings, response: requests.Response) -> OleriaError:
     status = response.status_code
     text = f"the token endpoint {settings.auth_url} answered {status}"
     code = (parse_object(response.content) or {}).get("error")
-    if isinstance(code, str) and code in _REMEDIES and status < 500:
+    if status in FROM_A_PROXY:
+        return OleriaConfigurationError(f"{text}. {FROM_A_PROXY[status]}")
+    if isinstance(code, str) and code in _REMEDIES and not is_passing(status):
         return OleriaAuthError(f"{text} {code}: {_REMEDIES[code]}")
     kind = response.headers.get("x-amzn-ErrorType", "").encode()
-    if is_passing(status) or _THROTTLED.search(kind + response.content):
+    if is_passing(status) or _PASSING.search(kind + response.content):
         problem = OleriaUnavailableError(text)
         problem.retry_after = retry_after(response.headers, time.time())
         return problem

@@ -14,6 +14,7 @@ from airflow_provider_oleria.api.tokens import TOKENS
 from airflow_provider_oleria.downloads import DataContext, Download, DownloadStatus
 from airflow_provider_oleria.exceptions import (
     OleriaAuthError,
+    OleriaConfigurationError,
     OleriaError,
     OleriaProtocolError,
     OleriaResponseLostError,
@@ -155,6 +156,8 @@ def test_a_refusal_quotes_the_oauth_error_alone(server: Server, get: Ask, reply:
     "reply",
     [
         http({"error": "TooManyRequestsException"}, 400),
+        http({"error": "temporarily_unavailable"}, 400),
+        http({"error": "invalid_client"}, 429),
         http({"__type": "TooManyRequestsException", "message": "Rate exceeded"}, 400),
         b"HTTP/1.1 400 Bad\r\nx-amzn-ErrorType: TooManyRequestsException:\r\nContent-Length: 2\r\n\r\n{}",
         http({"code": "ThrottlingException"}, 403),
@@ -166,6 +169,18 @@ def test_a_throttled_token_request_is_repeated(server: Server, get: Ask, reply: 
 
     assert get("id-1").download_id == "id-1"
     assert server.requests["POST /oauth2/token"] == 3
+
+
+@pytest.mark.parametrize("status", [407, 511])
+@pytest.mark.parametrize("request_line", ["POST /oauth2/token", "GET /v1/downloads/id-1"])
+def test_what_a_proxy_in_between_answers_is_not_called_oleria(
+    server: Server, get: Ask, request_line: str, status: int
+) -> None:
+    server.usual[request_line] = http({}, status)
+    with pytest.raises(OleriaConfigurationError, match="Not Oleria, but"):
+        get("id-1")
+
+    assert server.requests[request_line] == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_oleria.api import protocol
 from airflow_provider_oleria.downloads import DownloadStatus
 from airflow_provider_oleria.exceptions import (
+    OleriaConfigurationError,
     OleriaError,
     OleriaForbiddenError,
     OleriaNotFoundError,
@@ -52,6 +53,8 @@ def test_a_400_names_the_arguments_of_its_own_request(flow: Any, names: str) -> 
         (404, OleriaNotFoundError, "credential may not see it"),
         (409, OleriaRequestError, "409"),
         (302, OleriaRequestError, "redirect is not followed"),
+        (407, OleriaConfigurationError, "Not Oleria, but a proxy in between answers this"),
+        (511, OleriaConfigurationError, "Not Oleria, but the network in between answers this"),
     ],
 )
 def test_what_no_retry_fixes_is_raised_at_once(status: int, kind: type[OleriaError], message: str) -> None:
