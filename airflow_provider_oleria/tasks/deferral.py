@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import OleriaFatalError
+
+Operator = TypeVar("Operator")
+P = ParamSpec("P")
 
 TRIGGER_GRACE: Final = timedelta(minutes=5)
 """How long after the trigger's own deadline Airflow's timeout ends a trigger that is lost. Airflow's timeout skips the
@@ -42,16 +45,18 @@ def fail_without_retries() -> Iterator[None]:
         raise AirflowFailException(str(problem)) from problem
 
 
-def checks_arguments(init: Callable[..., None]) -> Callable[..., None]:
+def checks_arguments(
+    init: Callable[Concatenate[Operator, P], None],
+) -> Callable[Concatenate[Operator, P], None]:
     """Decorate the ``__init__`` of an operator that refuses arguments.
 
     That of a mapped task (``expand()``) runs when the task does: then the refusal must not use up its retries.
     """
 
     @wraps(init)
-    def init_operator(self: Any, **arguments: Any) -> None:
+    def init_operator(self: Operator, /, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            init(self, **arguments)
+            init(self, *args, **kwargs)
         except OleriaFatalError as problem:
             # Set by Airflow before it calls this, in 2.11 and in 3.3.
             if not getattr(self, "_BaseOperator__from_mapped", False):
