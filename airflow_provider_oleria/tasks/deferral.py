@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, cast
 
 from airflow_provider_oleria.compat import AirflowFailException
 from airflow_provider_oleria.exceptions import OleriaFatalError
 
-Operator = TypeVar("Operator")
-P = ParamSpec("P")
+Init = TypeVar("Init", bound=Callable[..., None])
 
 TRIGGER_GRACE: Final = timedelta(minutes=5)
 """How long after the trigger's own deadline Airflow's timeout ends a trigger that is lost. Airflow's timeout skips the
@@ -45,22 +44,20 @@ def fail_without_retries() -> Iterator[None]:
         raise AirflowFailException(str(problem)) from problem
 
 
-def checks_arguments(
-    init: Callable[Concatenate[Operator, P], None],
-) -> Callable[Concatenate[Operator, P], None]:
+def checks_arguments(init: Init) -> Init:
     """Decorate the ``__init__`` of an operator that refuses arguments.
 
     That of a mapped task (``expand()``) runs when the task does: then the refusal must not use up its retries.
     """
 
     @wraps(init)
-    def init_operator(self: Operator, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def init_operator(self: object, **arguments: object) -> None:
         try:
-            init(self, *args, **kwargs)
+            init(self, **arguments)
         except OleriaFatalError as problem:
             # Set by Airflow before it calls this, in 2.11 and in 3.3.
             if not getattr(self, "_BaseOperator__from_mapped", False):
                 raise
             raise AirflowFailException(str(problem)) from problem
 
-    return init_operator
+    return cast(Init, init_operator)
