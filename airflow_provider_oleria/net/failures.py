@@ -34,6 +34,9 @@ REQUESTS_ERRORS: Final = (OSError, HTTPError, ValueError)
 # OpenSSL's codes for a certificate that is not valid yet, or not any more: a later try may succeed.
 _EXPIRY_CODES: Final = (9, 10)
 
+# For a certificate that is valid, but for another name or address.
+_NAME_CODES: Final = (62, 64)
+
 _TUNNEL_FAILED: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 """The only form in which ``http.client`` reports a proxy's status."""
 
@@ -199,6 +202,17 @@ def _tls_failed(error: ssl.SSLError, where: str, route: Route) -> OleriaError:
         )
     # aiohttp's own error inherits from ssl's, but has none of its attributes.
     reason = getattr(error, "verify_message", "") or "verification failed"
+    code = getattr(error, "verify_code", None)
+    if code in _EXPIRY_CODES:
+        return OleriaUnreachableError(
+            f"{where}: a TLS certificate is not valid at this time ({reason}). Check the clock of this machine, and "
+            "when the certificate is renewed"
+        )
+    if code in _NAME_CODES:
+        return OleriaConfigurationError(
+            f"{where}: the TLS certificate is for another name ({reason}). Check the URL in the Connection, and where "
+            "DNS and the proxy lead"
+        )
     bundle = route.ca_bundle
     if route.proxy is not None and route.proxy.url.startswith("https:"):
         text = f"{where}: the TLS certificate of one of the two is not trusted ({reason})"
@@ -216,8 +230,7 @@ def _tls_failed(error: ssl.SSLError, where: str, route: Route) -> OleriaError:
             ". If a proxy re-signs traffic, or the host has a certificate of your own CA, set the Connection's extra "
             "'verify' to the path of a CA bundle with this CA"
         )
-    passing = getattr(error, "verify_code", None) in _EXPIRY_CODES
-    return OleriaUnreachableError(text) if passing else OleriaConfigurationError(text)
+    return OleriaConfigurationError(text)
 
 
 def _causes(problem: BaseException) -> Iterator[BaseException]:

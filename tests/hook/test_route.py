@@ -377,6 +377,30 @@ def test_an_untrusted_ca_has_one_text_for_both(
     assert "(from the Connection's extra 'verify'), which replaces the public CAs. Add the CA" in text
 
 
+def test_a_certificate_for_another_name_is_not_a_matter_of_the_ca(
+    download_id: str, tenant: Any, proxy: Proxy, authority: Authority, ask: Ask
+) -> None:
+    tenant()
+    OleriaHook().get_download(download_id)
+    proxy.certificates[HOST] = authority.issue("another.invalid")
+    with pytest.raises(OleriaConfigurationError, match=r"is for another name \(Hostname mismatch") as raised:
+        ask(download_id)
+    assert "Add the CA" not in str(raised.value)
+
+
+def test_a_certificate_that_has_expired_is_waited_for(
+    download_id: str, tenant: Any, proxy: Proxy, authority: Authority, ask: Ask
+) -> None:
+    tenant(retry_delay=0.01, retry_attempts=2)
+    OleriaHook().get_download(download_id)
+    proxy.certificates[HOST] = authority.issue(HOST, days=-1)
+    with pytest.raises(
+        OleriaRetriesExhaustedError, match=r"not valid at this time \(certificate has exp"
+    ) as raised:
+        ask(download_id)
+    assert "Add the CA" not in str(raised.value)
+
+
 def test_a_directory_without_the_names_that_openssl_looks_for_is_pointed_out(
     download_id: str, tenant: Any, proxy: Proxy, authority: Authority, ask: Ask, tmp_path: Path
 ) -> None:

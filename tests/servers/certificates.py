@@ -55,11 +55,14 @@ class Authority:
         self.bundle = folder / f"{name}.pem"
         self.bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, host: str) -> Path:
-        """A certificate for ``host`` with its key, in one file."""
+    def issue(self, host: str, *, days: int = 1) -> Path:
+        """A certificate for ``host`` with its key, in one file.
+
+        :param days: how long it is valid from now on; negative for one that has expired.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        builder = _builder(subject, self._name, key.public_key()).add_extension(
+        builder = _builder(subject, self._name, key.public_key(), days).add_extension(
             x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
         )
         if self._lacks != "authority key identifier":
@@ -82,7 +85,7 @@ def self_signed(host: str, folder: Path) -> Path:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int = 1
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -91,8 +94,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
     )
 
 
