@@ -48,7 +48,7 @@ unit-2.11: $(VENV_2.11)/.ready ## The tests on Airflow 2.11.0, with its constrai
 	$(VENV_2.11)/bin/pytest $(PARALLEL)
 
 test-stores: $(VENV_STORES)/.ready ## Every store, or its emulator: the table in docs/files.md. Azure needs Node.js, SFTP sshd, SMB smbd
-	$(VENV_STORES)/bin/pytest tests/stores/test_every_store.py tests/stores/test_sftp.py tests/stores/test_smb.py --numprocesses 2 --dist worksteal
+	$(VENV_STORES)/bin/pytest tests/stores/test_every_store.py tests/stores/test_gcs.py tests/stores/test_sftp.py tests/stores/test_smb.py --numprocesses 2 --dist worksteal
 
 test-reading: $(VENV_READING)/.ready ## What pandas, Polars, DuckDB, Spark and others make of the files: docs/reading.md
 	$(VENV_READING)/bin/python -m tests.reading.read_back # -m: it imports the package from here, without Airflow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -110,7 +111,7 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 @dataclass
 class Gateway:
-    """An HTTP server before the S3 API that refuses some requests.
+    """An HTTP server before the S3 API that refuses some requests; also an HTTP proxy.
 
     :param target: the URL of the S3 API.
     :param refuse: method and URL path with query → status and S3's error code, or ``None`` to pass the request on.
@@ -146,7 +147,9 @@ class Gateway:
                 else:
                     url = urlsplit(gateway.target)
                     connection = HTTPConnection(url.hostname or "", url.port)
-                    connection.request(self.command, self.path, body, dict(self.headers))
+                    # A proxy is sent the whole URL.
+                    path = re.sub("^http://[^/]*", "", self.path)
+                    connection.request(self.command, path, body, dict(self.headers))
                     response = connection.getresponse()
                     self.answer(response.status, dict(response.getheaders()), response.read())
                     connection.close()
