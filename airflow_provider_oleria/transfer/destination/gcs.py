@@ -17,8 +17,20 @@ _BLOCK_SIZE: Final = 6 * 1024 * 1024
 
 
 def check(path: ObjectStoragePath) -> None:
-    """Begin a resumable upload and cancel it: this needs the right to write, and leaves no object."""
+    """Begin a resumable upload and cancel it: this needs the right to write, and leaves no object.
+
+    :raises NotImplementedError: the bucket is zonal.
+    """
+    from fsspec.asyn import sync
+
     bucket, _, name = path.path.partition("/")
+    # gcsfs (2026.10) has no public way to ask, and its filesystem without zonal buckets not this one either.
+    is_zonal = getattr(path.fs, "_is_zonal_bucket", None)
+    if is_zonal is not None and sync(path.fs.loop, is_zonal, bucket):
+        raise NotImplementedError(
+            "a zonal bucket shows a file under its name while it is written, so the previous one could not be kept. "
+            "Save to a regional or multi-region bucket"
+        )
     url = path.fs.base.replace("/storage/v1/", "/upload/storage/v1/b/{}/o")
     with _errors(path):
         headers, _ = path.fs.call("POST", url, bucket, uploadType="resumable", json={"name": name})
