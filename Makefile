@@ -7,6 +7,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 # uv verifies TLS with its own certificates unless it is set to use the machine's, as pip does.
 export UV_SYSTEM_CERTS := 1
 
+# npm does so if it is given them: those of Debian and Ubuntu, or of Fedora and RHEL.
+export NODE_EXTRA_CA_CERTS ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+
 # Where this is set, as in many images, each process compiles Airflow again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
