@@ -66,7 +66,9 @@ def test_a_range_that_is_cut_short_is_continued(line: Line) -> None:
 @either_way
 @pytest.mark.parametrize("status", [200, 403, 412], ids=str)
 @pytest.mark.parametrize(
-    "end", ["HTTP/1.1 ", "\r\n", 'ETag: "', "Content-Length: 1", "Content-Range: bytes 1"], ids=repr
+    "end",
+    ["HTTP/1.1 ", "\r\n", 'ETag: "', "Content-Length: 1", "Content-Range: bytes 1"],
+    ids=["status", "line", "ETag", "length", "range"],
 )
 def test_a_header_that_is_cut_is_a_broken_line(
     line: Line, options: SaveOptions, status: int, end: str
