@@ -58,7 +58,7 @@ ARGUMENTS = nested(
 """As a user of the package passes them."""
 
 
-def shape(other: Values = JSON_VALUES, **fields: list[Any]) -> Values:
+def shape(other: Values = JSON_VALUES | TEXTS, **fields: list[Any]) -> Values:
     """A dict whose fields are as they should be, missing, or anything else."""
     return st.fixed_dictionaries(
         {}, optional={name: st.sampled_from(valid) | other for name, valid in fields.items()}
@@ -101,10 +101,10 @@ def bodies(values: Values) -> st.SearchStrategy[bytes]:
     documents = st.builds(json.dumps, values | values | JSON_VALUES, indent=st.sampled_from([None, 2]))
     pages = st.builds("<p>{}</p>{}".format, TEXTS, documents)
     deep = st.builds(
-        lambda level, text: "[" * level + text + "]" * level, st.sampled_from([1, 100, 100_000]), TEXTS
+        lambda level, text: "[" * level + text + "]" * level, st.sampled_from([1, 100, 5000, 100_000]), TEXTS
     )
     long = TEXTS.map(lambda text: text * 3000)
-    texts = documents | documents | pages | deep | long
+    texts = documents | documents | documents | documents | pages | deep | long
     return texts.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=100)
 
 

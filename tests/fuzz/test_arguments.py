@@ -24,7 +24,7 @@ from airflow_provider_oleria.tasks.durable import ResumeRecord
 from airflow_provider_oleria.triggers.oleria import completed_download
 from tests.hook.test_planted_secrets import SECRET, URL
 
-from .hostile import ARGUMENTS, JSON_VALUES, NOISE, only_ours, shape, words
+from .hostile import ARGUMENTS, JSON_VALUES, NOISE, NUMBERS, only_ours, shape, words
 
 HOSTS = words(
     "store.example s3.amazonaws.com münchen.example localhost localhost. 127.0.0.1 127.1 0x7f000001 192.0.2.1 "
@@ -83,14 +83,19 @@ def test_a_connection_is_read_or_refused(**fields: Any) -> None:
         assert urlsplit(read_settings("Connection 'x'", **fields).api_url).hostname
 
 
-VALUES = [[], ["1"], [1, 2], ["7d"], ["2026-05-12T17:32:00Z"], [True], "{{ ds }}"]
+VALUES = st.lists(
+    NUMBERS | NOISE | st.datetimes() | st.sampled_from(["7d", "2026-05-12T17:32:00Z"]), max_size=2
+)
 FILTERS = st.lists(
-    shape(
-        ARGUMENTS,
-        dataType=words("string number boolean timestamp enum"),
-        field=["f"],
-        values=VALUES,
-        filterType=words("eq in between last isNull"),
+    st.builds(
+        dict,
+        shape(
+            ARGUMENTS,
+            dataType=words("string number boolean timestamp enum"),
+            field=["f"],
+            filterType=words("eq in between last isNull"),
+        ),
+        values=VALUES | ARGUMENTS,
     ),
     max_size=2,
 )
