@@ -26,7 +26,7 @@ VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-reading test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-upload bench-formats mutants clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-reading test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -99,11 +99,9 @@ bench-faults: $(VENV_BENCH)/.ready ## The same waits in an outage, and with larg
 	for one in "outage --interval 300" "answers --interval 200"; do \
 		$(VENV_BENCH)/bin/python benchmarks/waiting_faults.py $$one || exit; done
 
-bench-transfer: $(VENV)/.ready ## Our transfer against curl and requests; BENCH="--help" for options
+bench-transfer: $(VENV)/.ready $(VENV_STORES)/.ready ## Our transfer against curl and requests, our uploads against the stores' clients; BENCH="--help"
 	$(VENV)/bin/python benchmarks/transfer.py $(BENCH)
-
-bench-upload: $(VENV_STORES)/.ready ## Our uploads to S3, Azure and GCS against the stores' own clients
-	$(VENV_STORES)/bin/python benchmarks/upload.py $(BENCH)
+	$(VENV_STORES)/bin/python benchmarks/upload.py
 
 bench-formats: $(VENV_BENCH)/.ready ## Our formats against DuckDB, Polars, pyarrow, and where installed pigz and zstd
 	$(VENV_BENCH)/bin/python benchmarks/formats.py $(BENCH)

@@ -1,4 +1,4 @@
-"""Ours against eight ranges into a file and an upload by the store's own client: ``make bench-upload``.
+"""Ours against eight ranges into a file and an upload by the store's own client: part of ``make bench-transfer``.
 
 On the slow line each connection, to fetch or to send, carries 10 MB/s.
 Every transfer is a process of its own, the contenders take turns, and what arrived is compared with what was served.
