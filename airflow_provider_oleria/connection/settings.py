@@ -295,7 +295,7 @@ def _verify(value: Any) -> bool | str:
             "the client secret"
         )
     if not os.path.exists(value):  # Path.exists() raises where a folder must not be read
-        # It may be the bundle itself, not its path: then its first line says so.
+        # It may be the bundle itself, not its path: its first line shows that.
         shown = value.partition("\n")[0][:200]
         raise ValueError(f"extra 'verify': there is no CA bundle at {shown!r} on this machine")
     return value

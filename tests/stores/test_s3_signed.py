@@ -1,4 +1,4 @@
-"""An S3 API that checks signatures and rights: moto, told to authenticate its requests."""
+"""An S3 API that checks signatures and rights: moto, which does so if its environment asks for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ User = Callable[..., str]
 def account() -> Iterator[tuple[Any, Any]]:
     """The administrator's boto3 clients for S3 and IAM; the bucket is ``lake``."""
     port = free_port()
-    # Until there is an administrator nobody can sign: three requests, and the one that creates the bucket.
+    # Before there is an administrator no request can be signed: three requests, and the one that creates the bucket.
     environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "4"}
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
