@@ -131,7 +131,7 @@ def test_all_missing_fields_are_named_at_once() -> None:
         ({}, {"verify": False}, "'verify' must be true or the path"),
         ({}, {"verify": "/no/such/bundle.pem"}, "no CA bundle at '/no/such/bundle.pem'"),
         ({}, {"verify": "-----BEGIN CERTIFICATE-----\n" + "MIIB" * 400}, "no CA bundle at '-----BEGIN"),
-        ({}, {"verify": "/proc/1/root/bundle.pem/" + "a" * 300}, "no CA bundle at '/proc/1/root"),
+        ({}, {"verify": "/" + "a" * 300}, "no CA bundle at '/aaa"),
     ],
 )
 def test_a_malformed_field_is_named(fields: dict, extra: dict, message: str) -> None:
