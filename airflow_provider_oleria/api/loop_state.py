@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from airflow_provider_oleria.api.single_flight import SingleFlight
 from airflow_provider_oleria.connection.settings import Settings
 from airflow_provider_oleria.net.route import Route, find_route
 
@@ -54,9 +53,9 @@ class CachedConnection:
     def __init__(self, read: ReadConnection) -> None:
         self._read = read
         self.slots = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._reads: SingleFlight[Access] = SingleFlight()
         self._access: Access | None = None
         self._read_at = 0.0
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def access(self) -> Access:
@@ -71,7 +70,7 @@ class CachedConnection:
         :raises OleriaConfigurationError: the Connection, the proxy or the CA bundle cannot be used.
         """
         if self._access is None or time.monotonic() - self._read_at >= ttl:
-            await self._reads.join(None, self._read_again)
+            await self._read_again()
 
     async def has_changed(self, used: Settings) -> bool:
         """Read the Connection again, unless another wait has done so since, and compare.
@@ -79,15 +78,27 @@ class CachedConnection:
         :param used: the settings to compare with.
         """
         if self.access.settings == used:
-            await self._reads.join(None, self._read_again)
+            await self._read_again()
         return self.access.settings != used
 
-    async def _read_again(self) -> Access:
+    async def _read_again(self) -> None:
+        """Read the Connection, or wait until another wait has read it."""
+        if self._reading is None:
+            # In a task of its own: a wait that is cancelled does not cancel it for the others.
+            self._reading = asyncio.create_task(self._read_access())
+            self._reading.add_done_callback(self._end_reading)
+        await asyncio.shield(self._reading)
+
+    async def _read_access(self) -> None:
         settings = await self._read()
         # Reading a CA bundle takes tens of milliseconds: not on the event loop.
         self._access = await asyncio.to_thread(_access, settings)
         self._read_at = time.monotonic()
-        return self._access
+
+    def _end_reading(self, reading: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # asyncio logs an error that no wait has retrieved
 
 
 class LoopState:
