@@ -13,19 +13,13 @@ _MAX_WAITING: Final = 4
 
 
 class Consumer(Protocol):
-    """Consumes a CSV in chunks that are cut anywhere.
-
-    Either :meth:`close` or :meth:`abort` ends it; an abort after a close does nothing.
-    """
+    """Consumes a CSV in chunks that are cut anywhere."""
 
     def write(self, chunk: bytes, /) -> object:
         """Consume the next chunk."""
 
     def close(self) -> object:
         """Consume the end of the CSV."""
-
-    def abort(self) -> object:
-        """Release what is held, without an exception."""
 
 
 class BackgroundConsumer:
@@ -49,25 +43,20 @@ class BackgroundConsumer:
 
     def close(self) -> None:
         """Wait until every chunk is consumed, and close the consumers."""
-        self._join()
+        self.stop()
         self._raise_error()
         for consumer in self._consumers:
             consumer.close()
 
-    def abort(self) -> None:
-        """Stop the thread and abort the consumers."""
-        self._join()
-        for consumer in self._consumers:
-            consumer.abort()
+    def stop(self) -> None:
+        """Stop the thread, once it has taken every chunk from the queue."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
 
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
-
-    def _join(self) -> None:
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
 
     def _run(self) -> None:
         while (chunk := self._queue.get()) is not None:

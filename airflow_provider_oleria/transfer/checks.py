@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaCheckError
 from airflow_provider_oleria.transfer.csv_records import Header, shown_header
@@ -15,12 +13,10 @@ class Checks:
     A check that fails raises :class:`OleriaCheckError`, with its name, what was expected and what was found.
 
     :param options: the checks are ``max_bytes``, ``min_rows``, ``required_columns`` and ``exact_columns``.
-    :param row_count: returns the number of rows, once the CSV has been received.
     """
 
-    def __init__(self, options: SaveOptions, row_count: Callable[[], int]) -> None:
+    def __init__(self, options: SaveOptions) -> None:
         self._options = options
-        self._row_count = row_count
         self._header = Header()
         self._size = 0
 
@@ -39,17 +35,14 @@ class Checks:
             if self._header.complete:
                 self._check_columns()
 
-    def close(self) -> None:
-        """Check the number of rows."""
+    def close(self, row_count: int) -> None:
+        """Check the number of rows, once the CSV has been received."""
         if not self._header.complete:
             self._header.close()
             self._check_columns()
-        min_rows, found = self._options.min_rows, self._row_count()
-        if min_rows is not None and found < min_rows:
-            raise _failed("min_rows", f"at least {min_rows:,} rows", f"{found:,}")
-
-    def abort(self) -> None:
-        """Do nothing: nothing is held."""
+        min_rows = self._options.min_rows
+        if min_rows is not None and row_count < min_rows:
+            raise _failed("min_rows", f"at least {min_rows:,} rows", f"{row_count:,}")
 
     def _check_columns(self) -> None:
         required, exact = self._options.required_columns or (), self._options.exact_columns

@@ -209,9 +209,6 @@ class RecordCounter:
         if self.problem is None and (problem := self._header.problem()):
             self.problem = f"the header: {problem}"
 
-    def abort(self) -> None:
-        """Do nothing: nothing is left behind."""
-
     def _count(self, records: bytes) -> None:
         text = self._quotes.read(records)
         lines = text.splitlines()

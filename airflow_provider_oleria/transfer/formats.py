@@ -27,8 +27,12 @@ _PARQUET_OPTIONS: Final = ("column_types", "null_values", "on_type_error", "comp
 class Writer(Consumer, Protocol):
     """Writes a CSV in the format of the destination.
 
-    :meth:`write` and :meth:`close` raise :class:`OleriaFormatError` where the CSV cannot be represented.
+    :meth:`write` and :meth:`close` raise :class:`OleriaFormatError` where the CSV cannot be represented. Either
+    :meth:`close` or :meth:`abort` ends it; an abort after a close does nothing.
     """
+
+    def abort(self) -> object:
+        """Release what is held, without an exception."""
 
     @property
     def row_count(self) -> int | None:

@@ -96,25 +96,22 @@ def _transfer(
         # A Parquet writer parses the records itself, and counts them.
         counts_rows = writer.row_count is not None
         background = BackgroundConsumer(received) if counts_rows else BackgroundConsumer(received, records)
-        stack.callback(background.abort)
-
-        def row_count() -> int:
-            return records.row_count if writer.row_count is None else writer.row_count
-
-        checks = Checks(options, row_count)
+        stack.callback(background.stop)
+        checks = Checks(options)
         for chunk in decoded(reported(source.chunks(), source.size), source.encoding):
             background.write(chunk)
             checks.write(chunk)
             writer.write(chunk)
         background.close()
         writer.close()
-        checks.close()
+        row_count = records.row_count if writer.row_count is None else writer.row_count
+        checks.close(row_count)
         if records.problem:
             log.warning("The CSV may not be read as intended: %s. It is saved as received.", records.problem)
         published = written if converts(path) else received
         return Transferred(
             size_bytes=published.size,
-            row_count=row_count(),
+            row_count=row_count,
             sha256=published.sha256,
             source_sha256=received.sha256,
             type_errors=writer.type_errors,
@@ -134,9 +131,6 @@ class _Digest:
         self._sha256.update(data)
 
     def close(self) -> None:
-        pass
-
-    def abort(self) -> None:
         pass
 
     @property

@@ -34,11 +34,11 @@ NAMES = st.lists(st.sampled_from(["a", "0", "é", "12"]), unique=True)
 def test_a_csv_passes_its_checks_or_its_values_are_not_shown(
     chunks: list[bytes], options: dict[str, Any]
 ) -> None:
-    checks = Checks(SaveOptions(**options), lambda: counted(chunks))
+    checks = Checks(SaveOptions(**options))
     with only_ours(OleriaCheckError):
         for chunk in chunks:
             checks.write(chunk)
-        checks.close()
+        checks.close(counted(chunks))
         assert sum(map(len, chunks)) <= options["max_bytes"]
         assert set(options.get("required_columns", ())) <= set(checks.columns)
 

@@ -12,12 +12,12 @@ from airflow_provider_oleria.transfer.csv_records import RecordCounter
 
 def check(content: bytes, size: int, **options: object) -> None:
     records = RecordCounter()
-    checks = Checks(SaveOptions(**options), lambda: records.row_count)
+    checks = Checks(SaveOptions(**options))
     for start in range(0, len(content), size):
         records.write(content[start : start + size])
         checks.write(content[start : start + size])
     records.close()
-    checks.close()
+    checks.close(records.row_count)
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
