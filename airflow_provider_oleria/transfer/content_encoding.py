@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from airflow_provider_oleria.exceptions import OleriaTransferError
 
@@ -18,19 +18,6 @@ _MAX_NAME: Final = 12
 
 _MAX_DECODED: Final = 1024 * 1024
 """Bytes to decode at a time: one megabyte of gzip may hold a gigabyte."""
-
-
-class _Decoder(Protocol):
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    @property
-    def unconsumed_tail(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
 def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -48,30 +35,28 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         # In lower case, a credential in it would not be recognised.
         name = repr(encoding) if encoding.isalnum() and len(encoding) <= _MAX_NAME else "value"
         raise OleriaTransferError(f"the file has the unknown Content-Encoding {name}")
-    decoder: _Decoder | None = None
+    try:
+        yield from _inflated(chunks, encoding)
+    except zlib.error as error:
+        raise OleriaTransferError(f"the file is not valid {encoding}: {error}") from error
+
+
+def _inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = None
     for received in chunks:
         chunk = received
         while chunk:
             if decoder is None or decoder.eof:  # a gzip file may have several members
-                decoder = _new_decoder(encoding, chunk[0])
-            yield _decompressed(decoder, chunk, encoding)
+                decoder = zlib.decompressobj(_window_bits(encoding, chunk[0]))
+            yield decoder.decompress(chunk, _MAX_DECODED)
             chunk = decoder.unused_data or decoder.unconsumed_tail
-    while decoder and not decoder.eof and (rest := _decompressed(decoder, b"", encoding)):
+    while decoder and not decoder.eof and (rest := decoder.decompress(b"", _MAX_DECODED)):
         yield rest
     if not (decoder and decoder.eof):
         raise OleriaTransferError(f"the file is incomplete: its {encoding} stream has no end")
 
 
-def _decompressed(decoder: _Decoder, data: bytes, encoding: str) -> bytes:
-    try:
-        return decoder.decompress(data, _MAX_DECODED)
-    except zlib.error as error:
-        raise OleriaTransferError(f"the file is not valid {encoding}: {error}") from error
-
-
-def _new_decoder(encoding: str, first_byte: int) -> _Decoder:
-    if (
-        encoding == "deflate" and first_byte & 0x0F != 8
-    ):  # no zlib header: raw deflate, which some servers send
-        return zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: gzip or zlib, by its header
+def _window_bits(encoding: str, first_byte: int) -> int:
+    if encoding == "deflate" and first_byte & 0x0F != 8:
+        return -zlib.MAX_WBITS  # no zlib header: raw deflate, which some servers send
+    return zlib.MAX_WBITS | 32  # gzip or zlib, by its header
