@@ -40,10 +40,6 @@ _MAX_HOSTNAME: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)", re.ASCII)
 """One part of a name in DNS; underscores are not for hosts, but are in use."""
 
-_SET_TWICE: Final = (
-    "%s has a %s in its form and another one in its extra. The extra is used: remove it there."
-)
-
 log = logging.getLogger(__name__)
 
 
@@ -153,7 +149,11 @@ def read_settings(
             return ""
         if value and fallback and value != fallback:
             # The form shows the fallback, so a change made there would have no effect.
-            log.warning(_SET_TWICE, connection, name)
+            log.warning(
+                "%s has a %s in its form and another one in its extra. The extra is used: remove it there.",
+                connection,
+                name,
+            )
         return (value or fallback or "").strip()
 
     def required(value: str, what: str) -> str:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_oleria.api.async_client import AsyncClient
     from airflow_provider_oleria.api.client import Client
-    from airflow_provider_oleria.api.protocol import Flow
     from airflow_provider_oleria.compat import ObjectStoragePath
     from airflow_provider_oleria.connection.settings import Settings
 
@@ -151,7 +150,7 @@ class OleriaHook(BaseHook):
         from airflow_provider_oleria.api import protocol
 
         with metrics.step(metrics.CREATE, self.oleria_conn_id, data_context=str(data_context)) as span:
-            download = self._run(
+            download = self._client.run(
                 protocol.create(data_context, filter_by, sort_by, retry=self._settings.retry)
             )
             return self._created(download, data_context, span)
@@ -182,7 +181,7 @@ class OleriaHook(BaseHook):
         """
         from airflow_provider_oleria.api import protocol
 
-        return self._masked(self._run(protocol.get(download_id, retry=self._settings.retry)))
+        return self._masked(self._client.run(protocol.get(download_id, retry=self._settings.retry)))
 
     async def aget_download(self, download_id: str) -> Download:
         """:meth:`get_download` for an event loop."""
@@ -333,7 +332,7 @@ class OleriaHook(BaseHook):
             retry=self._settings.retry,
         )
         with metrics.step(metrics.WAIT, self.oleria_conn_id, download_id=download_id):
-            return self._masked(self._run(wait))
+            return self._masked(self._client.run(wait))
 
     async def _await(
         self,
@@ -357,9 +356,6 @@ class OleriaHook(BaseHook):
                     retry=client.settings.retry,
                 )
                 return await client.run(wait)
-
-    def _run(self, flow: Flow[T]) -> T:
-        return self._client.run(flow)
 
     def _count_rate_limit(self) -> None:
         metrics.count(metrics.RATE_LIMITED, oleria_conn_id=self.oleria_conn_id)

@@ -275,7 +275,8 @@ class OleriaDownloadOperator(_SavingOperator):
             started = self._resume_or_start(record)
             self._download = started.download
             if not self.wait_for_completion:
-                return self._deliver(record, self._result(started.download))
+                record.delete()
+                return self._result(started.download)
             with record.kept_up_to_date():
                 if started.download.status is not DownloadStatus.COMPLETED:
                     self._wait(started)
@@ -359,9 +360,6 @@ class OleriaDownloadOperator(_SavingOperator):
             f", {time.time() - created_at:.0f} s after its start" if created_at else "",
         )
         result = self._save(context, download.download_id, options) if self._saves else self._result(download)
-        return self._deliver(record, result)
-
-    def _deliver(self, record: ResumeRecord, result: dict[str, Any]) -> dict[str, Any]:
         record.delete()
         return result
 
