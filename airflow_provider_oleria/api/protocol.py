@@ -124,6 +124,11 @@ class FlowRun(Generic[T]):
             self.step, self.result = None, end.value
 
 
+def path_of(download_id: str) -> str:
+    """The path of a download."""
+    return f"{DOWNLOADS}/{quote(download_id, safe='')}"
+
+
 def build_download_body(data_context: str, filter_by: Any = None, sort_by: Any = None) -> dict[str, Any]:
     """The body of the request that creates a download.
 
@@ -174,7 +179,7 @@ def get(
     """
     if not isinstance(download_id, str) or not DOWNLOAD_ID.fullmatch(download_id):
         raise OleriaInputError(f"download_id must be the id of a download, not {download_id!r}")
-    path = f"{DOWNLOADS}/{quote(download_id, safe='')}"
+    path = path_of(download_id)
     response = yield from call("GET", path, deadline=deadline, retry=retry, clock=clock)
     download = read_download(response)
     if download.download_id != download_id:
@@ -246,7 +251,7 @@ def probe() -> Flow[None]:
 
     :raises OleriaError: what is wrong.
     """
-    path = f"{DOWNLOADS}/{uuid.uuid4()}"
+    path = path_of(str(uuid.uuid4()))
     response: Response = yield Request("GET", path)
     if response.status == 404 and response.json is not None:
         return  # as expected: no download has this id

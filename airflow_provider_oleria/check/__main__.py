@@ -6,10 +6,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from airflow_provider_oleria import __version__
-from airflow_provider_oleria.api.client import OleriaSession
 from airflow_provider_oleria.check.assumptions import ASSUMPTIONS, Assumption, NotSeenError
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.check.evidence import Evidence, gather
@@ -39,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     read_connections_outside_tasks()
     print(f"Starting one download of {options.context} …", file=sys.stderr)
     try:
-        session = cast("OleriaSession", OleriaHook(options.conn_id).get_conn())
-        evidence = gather(Calls(session.settings), options.context, options.filter, options.timeout)
+        calls = Calls(OleriaHook(options.conn_id)._settings)
+        evidence = gather(calls, options.context, options.filter, options.timeout)
     except (OleriaError, AirflowException) as problem:
         print(f"The check could not be carried out: {problem}", file=sys.stderr)
         return 2

@@ -6,11 +6,10 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any
 
 from airflow_provider_oleria.api.polling import PollSchedule
-from airflow_provider_oleria.api.protocol import DOWNLOADS, build_download_body
+from airflow_provider_oleria.api.protocol import DOWNLOADS, build_download_body, path_of
 from airflow_provider_oleria.api.responses import Response, read_download
 from airflow_provider_oleria.check.calls import Calls
 from airflow_provider_oleria.downloads import DownloadStatus
@@ -20,8 +19,6 @@ from airflow_provider_oleria.exceptions import (
     OleriaTransferError,
 )
 from airflow_provider_oleria.net.redaction import remember_url
-
-SCHEDULE: Final = PollSchedule(0.5, 10)
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,7 +40,7 @@ class Evidence:
     @property
     def path(self) -> str:
         """The path of the download."""
-        return _path_of(str(content(self.created).get("id")))
+        return path_of(str(content(self.created).get("id")))
 
     @property
     def url(self) -> str:
@@ -62,40 +59,36 @@ def gather(
     :param timeout: how long it may take, in seconds.
     :raises OleriaError: one of these fails.
     """
-    unknown = calls.once(_path_of(str(uuid.uuid4())))
+    unknown = calls.once(path_of(str(uuid.uuid4())))
     created = calls.api("POST", DOWNLOADS, build_download_body(data_context, filter_by))
-    started = time.monotonic()
     download_id = read_download(created).download_id
-    polls = _poll(calls, download_id, timeout)
-    seconds = time.monotonic() - started
-    again = calls.once(_path_of(download_id))
+    polls, seconds = _poll(calls, download_id, timeout)
+    again = calls.once(path_of(download_id))
     file = calls.file(str(content(polls[-1])["url"]))
     if file.status != 200:
         raise OleriaTransferError(f"the store responded {file.status} to the presigned URL")
     return Evidence(calls, unknown, created, polls, again, file, seconds)
 
 
-def _poll(calls: Calls, download_id: str, timeout: float) -> Sequence[Response]:
+def _poll(calls: Calls, download_id: str, timeout: float) -> tuple[Sequence[Response], float]:
+    """Return the response to each poll, the last with the URL, and how many seconds that took."""
     polls: list[Response] = []
+    schedule = PollSchedule(0.5, 10)
     started = time.monotonic()
     while True:
-        polls.append(calls.api("GET", _path_of(download_id)))
+        polls.append(calls.api("GET", path_of(download_id)))
+        age = time.monotonic() - started
         download = content(polls[-1])
         if url := download.get("url"):
             remember_url(str(url))
-            return polls
+            return polls, age
         if download.get("status") == DownloadStatus.FAILED:
             raise OleriaDownloadFailedError(f"download {download_id} failed at Oleria")
-        age = time.monotonic() - started
         if age > timeout:
             raise OleriaTimeoutError(f"download {download_id} did not complete in time: raise --timeout")
-        time.sleep(SCHEDULE.next(age))
+        time.sleep(schedule.next(age))
 
 
 def content(response: Response) -> Mapping[str, Any]:
     """Return the JSON object of a response, or an empty one."""
     return response.json or {}
-
-
-def _path_of(download_id: str) -> str:
-    return f"{DOWNLOADS}/{quote(download_id, safe='')}"
