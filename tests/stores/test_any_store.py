@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import fsspec
 import pytest
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_oleria.downloads import DataContext, SaveOptions
-from airflow_provider_oleria.exceptions import OleriaInputError, OleriaTransientError
+from airflow_provider_oleria.exceptions import OleriaDestinationError, OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from airflow_provider_oleria.transfer.destination import check_writable, publish, resolve
@@ -113,7 +114,8 @@ def test_a_store_that_cannot_replace_is_found_before_an_export_is_started(
         file.write(b"night 1")
 
     with pytest.raises(
-        OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+        OleriaInputError,
+        match="out.csv' cannot be written: the previous file was not replaced: this store does not move",
     ):
         check_writable(path)
     assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
@@ -133,6 +135,184 @@ def test_a_move_that_did_not_replace_is_an_error(
         file.write(content)
 
     assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
+class Inert(MemoryFileSystem):
+    """Moves nothing, and reports success."""
+
+    def mv(self, path1: str, path2: str, **kwargs: object) -> None: ...
+
+
+class Forbidding(MemoryFileSystem):
+    """Neither moves nor copies: a drop box."""
+
+    def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+        raise PermissionError("renaming is not permitted")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (Inert, "this store reported that the file was moved, and it is not there"),
+        (Forbidding, "renaming is not permitted"),
+    ],
+)
+def test_a_store_that_cannot_move_is_found_before_the_first_export_is_started(
+    store: fsspec.AbstractFileSystem, behave: Behave, kind: type[MemoryFileSystem], cause: str
+) -> None:
+    behave(kind)
+    with pytest.raises(OleriaInputError, match=cause):
+        check_writable(resolve(PATH))
+
+    assert store.find("") == []
+
+
+@pytest.mark.parametrize("problem", [TimeoutError("no response in time"), FileExistsError(17, "exists")])
+@pytest.mark.parametrize("previous", [b"night 1", b"night 1 is longer"])
+def test_a_file_that_was_moved_is_published_whatever_the_store_reports(
+    store: fsspec.AbstractFileSystem,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    problem: Exception,
+    previous: bytes,
+) -> None:
+    class Losing(MemoryFileSystem):
+        def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+            super().mv(path1, path2)
+            raise problem
+
+    behave(Losing)
+    store.pipe(PATH, previous)
+    path = resolve(PATH)
+    check_writable(path)
+    with publish(path, 0) as file:
+        file.write(b"night 2")
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 2"}
+    assert f"/lake/out.csv is written, although the store reported an error: {problem}" in caplog.text
+
+
+def test_a_move_that_failed_is_an_error_even_if_the_previous_file_has_the_same_size(
+    store: fsspec.AbstractFileSystem, behave: Behave
+) -> None:
+    class Failing(MemoryFileSystem):
+        def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+            raise TimeoutError("no response in time")
+
+    behave(Failing)
+    store.pipe(PATH, b"night 1")
+    with (
+        pytest.raises(OleriaDestinationError, match="no response in time"),
+        publish(resolve(PATH), 0) as file,
+    ):
+        file.write(b"night 2")
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
+@pytest.mark.parametrize("problem", [PermissionError("stat is not permitted"), ConnectionResetError("reset")])
+def test_a_file_that_cannot_be_looked_at_after_its_move_is_published(
+    store: fsspec.AbstractFileSystem, behave: Behave, caplog: pytest.LogCaptureFixture, problem: Exception
+) -> None:
+    class Hiding(MemoryFileSystem):
+        is_moved = False
+
+        def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+            super().mv(path1, path2)
+            self.is_moved = True
+
+        def info(self, path: str, **kwargs: object) -> object:
+            if self.is_moved:
+                raise problem
+            return super().info(path)
+
+    behave(Hiding)
+    with publish(resolve(PATH), 0) as file:
+        file.write(b"new")
+
+    assert store.cat(PATH) == b"new"
+    assert "/lake/out.csv is written. It could not be looked at to check that" in caplog.text
+
+
+def test_a_file_that_the_store_has_not_kept_whole_does_not_replace_the_previous_one(
+    store: fsspec.AbstractFileSystem, behave: Behave
+) -> None:
+    class Forgetting(MemoryFileSystem):
+        def info(self, path: str, **kwargs: object) -> object:
+            return {**super().info(path), "size": 2} if path.endswith(".part") else super().info(path)
+
+    behave(Forgetting)
+    store.pipe(PATH, b"night 1")
+    with (
+        pytest.raises(OleriaDestinationError, match="the store has kept 2 of 7 bytes of the new file"),
+        publish(resolve(PATH), 0) as file,
+    ):
+        file.write(b"night 2")
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
+def test_a_copied_file_is_published_even_if_the_temporary_one_cannot_be_removed(
+    store: fsspec.AbstractFileSystem, behave: Behave, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Keeping(MemoryFileSystem):
+        def rm_file(self, path: str) -> None:
+            raise PermissionError("delete is not permitted")
+
+    behave(Keeping)
+    with publish(resolve(PATH), 0) as file:
+        file.write(b"new")
+
+    assert store.cat(PATH) == b"new"
+    assert "could not be removed: delete is not permitted" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Refusing, MemoryFileSystem], ids=["moved", "copied"])
+def test_two_tasks_that_write_the_same_file_at_once(
+    store: fsspec.AbstractFileSystem, behave: Behave, kind: type[MemoryFileSystem]
+) -> None:
+    behave(kind)
+    path = resolve(PATH)
+    with (
+        pytest.raises(OleriaDestinationError, match="another task wrote the same file at the same time"),
+        publish(path, 0) as file,
+    ):
+        file.write(b"of one task")
+        with publish(path, 0) as other:
+            other.write(b"of the other")
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"of the other"}
+
+
+def test_a_folder_of_another_filesystem(
+    store: fsspec.AbstractFileSystem,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attach("memory"), "fs", DirFileSystem("/root", MemoryFileSystem()))
+    path = resolve("memory://lake/[a]*.csv")
+    for content in (b"night 1", b"night 2"):
+        check_writable(path)
+        with publish(path, 0) as file:
+            file.write(content)
+
+    assert [file.getvalue() for file in store.store.values()] == [b"night 2"]
+    assert "has no rename" in caplog.text
+
+
+def test_leftovers_are_removed_where_a_listing_has_no_folders(behave: Behave) -> None:
+    class Ftp(MemoryFileSystem):
+        def ls(self, path: str, detail: bool = True, **kwargs: object) -> object:
+            found = super().ls(path, detail=detail)
+            return found if detail else [name.rpartition("/")[2] for name in found]
+
+    behave(Ftp)
+    MemoryFileSystem().pipe(f"/lake/{part_name('out.csv')}", b"half")
+    with publish(resolve(PATH), 0) as file:
+        file.write(b"new")
+
+    assert MemoryFileSystem().find("") == ["/lake/out.csv"]
 
 
 @pytest.mark.parametrize("name", ["x.csv", "[x]*.csv", "x" * 250])

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from io import BytesIO
 
 import pyarrow.parquet
@@ -83,6 +84,19 @@ def test_a_second_night_replaces_the_file(any_store: Store) -> None:
         with publish(path, len(content)) as file:
             file.write(content)
         assert any_store.files() == {"out.csv": content}
+    assert any_store.leftovers() == []
+
+
+def test_of_two_tasks_that_write_the_same_file_at_once_one_succeeds_or_both(any_store: Store) -> None:
+    path = resolve(f"{any_store.url}/out.csv")
+    any_store.put("out.csv", b"night 1")
+    with suppress(OleriaDestinationError), publish(path, 0) as file:
+        file.write(b"night 2")
+        with publish(path, 0) as other:
+            other.write(b"night 3")
+        assert any_store.files() == {"out.csv": b"night 3"}
+
+    assert any_store.files()["out.csv"] in (b"night 2", b"night 3")
     assert any_store.leftovers() == []
 
 

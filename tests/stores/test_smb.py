@@ -35,7 +35,8 @@ def test_a_file_that_would_have_to_be_replaced_is_found_before_an_export_is_star
         file.write(b"night 1")
 
     with pytest.raises(
-        OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+        OleriaInputError,
+        match="out.csv' cannot be written: the previous file was not replaced: this store does not move",
     ):
         check_writable(path)
     assert smb.files() == {"out.csv": b"night 1"}
@@ -45,7 +46,8 @@ def test_a_file_that_would_have_to_be_replaced_is_found_before_an_export_is_star
 def test_a_file_that_has_appeared_during_the_transfer_is_kept(smb: Store, unreplacing: str) -> None:
     with (
         pytest.raises(
-            OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+            OleriaInputError,
+            match="out.csv' cannot be written: the previous file was not replaced: this store does not move",
         ),
         publish(resolve(f"{unreplacing}/out.csv"), 0) as file,
     ):

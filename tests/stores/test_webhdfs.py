@@ -75,7 +75,8 @@ def test_a_file_larger_than_any_block(lake: Lake, files: dict[str, bytes]) -> No
 def test_a_second_night_is_refused_before_an_export_is_started(lake: Lake, files: dict[str, bytes]) -> None:
     files["/lake/out.csv"] = b"night 1"
     with pytest.raises(
-        OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+        OleriaInputError,
+        match="out.csv' cannot be written: the previous file was not replaced: this store does not move",
     ):
         check_writable(resolve(f"{lake()}/out.csv"))
 
@@ -88,7 +89,8 @@ def test_a_file_that_has_appeared_during_the_transfer_is_kept(
 ) -> None:
     with (
         pytest.raises(
-            OleriaInputError, match="out.csv was not replaced: this store does not move a file onto"
+            OleriaInputError,
+            match="out.csv' cannot be written: the previous file was not replaced: this store does not move",
         ),
         publish(resolve(f"{lake()}/out.csv"), 0) as file,
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from ftplib import error_perm, error_temp
 
 import pytest
 
@@ -78,6 +79,7 @@ def of_errno(name: str) -> OSError:
         SMBOSError(0, 0xC0000022),
         SMBOSError(0, 0xC0000033),
         SMBOSError(errno.ENOENT, 0xC000003A),
+        error_perm("550 Not enough privileges."),  # noqa: S321  # no connection
     ],
     ids=repr,
 )
@@ -99,6 +101,7 @@ def test_a_retry_does_not_help(error: Exception) -> None:
         RefreshError("the metadata server does not respond", retryable=True),
         SMBOSError(errno.EPERM, 0xC0000043),
         SMBOSError(0, 0xC000007F),
+        error_temp("421 Too many connections"),  # noqa: S321  # as above
     ],
     ids=repr,
 )

@@ -45,7 +45,7 @@ _FATAL_CLASSES: Final = (
     TypeError,
 )
 
-# Of clients, which are imported only where they are used: azure.core, google.auth, asyncssh, smbprotocol.
+# Of clients, which are imported only where they are used: azure.core, google.auth, asyncssh, smbprotocol, ftplib.
 _FATAL_NAMES: Final = {
     "ClientAuthenticationError",
     "DefaultCredentialsError",
@@ -66,6 +66,7 @@ _FATAL_NAMES: Final = {
     "SFTPOpUnsupported",
     "SFTPInvalidFilename",
     "SFTPBadMessage",  # OpenSSH's for ENAMETOOLONG and EINVAL
+    "error_perm",
 }
 
 _TRANSIENT_STATUS: Final = {408, 409, 412, 425, 429}
