@@ -34,7 +34,7 @@ help: ## What there is to make
 demo: $(VENV_DEMO)/.ready ## Run a nightly export in real Airflow against the bundled sandbox
 	$(VENV_DEMO)/bin/python demo/run.py
 
-test: lint types unit unit-2.11 ## Lint, types, and the tests on the newest Airflow 3 and on 2.11
+test: $(VENV_2.11)/.ready lint types unit unit-2.11 ## Lint, types, and the tests on the newest Airflow 3 and on 2.11
 
 lint: $(VENV)/.ready ## ruff, format and lint, and the words of docs/words.py
 	$(VENV)/bin/ruff format --check .
@@ -115,21 +115,15 @@ mutants: $(VENV_MUTANTS)/.ready ## Small changes of the code that a test must no
 
 define NO_PYTHON
 
-No Python 3.11 or newer is on the PATH. Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one:
+No Python 3.11 or newer: $(or $(PYTHON),none is on the PATH). Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one: \
 make PYTHON=/path/to/python3.12 …
 endef
 
-NO_UV := pip could not install uv. If a proxy inspects TLS, give pip the machine's certificates: \
-export PIP_CERT=/etc/ssl/certs/ca-certificates.crt (Debian, Ubuntu) or /etc/pki/tls/certs/ca-bundle.crt (Fedora, RHEL)
-
 # $(call make-venv,WHAT TO INSTALL)
 define make-venv
-	$(if $(PYTHON),,$(error $(NO_PYTHON)))
-	@$(PYTHON) -c 'import ensurepip' || { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv || { echo "$(NO_UV)"; exit 1; }
-	$(@D)/bin/uv pip install --quiet --python $(@D)/bin/python $(1)
-	touch $@
+	$(if $(and $(PYTHON),$(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null)),,$(error $(NO_PYTHON)))
+	@$(PYTHON) .ci/make_venv.py $(@D) $(1)
+	@touch $@
 endef
 
 EXTRAS := --editable '.[parquet,zstd,s3,openlineage]'
@@ -141,7 +135,7 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV_2.11)/.ready: pyproject.toml tests/constraints/airflow-2.11.0.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
-		{ echo "Airflow 2.11 needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.12 unit-2.11"; exit 1; }
+		{ echo "Airflow 2.11 needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.12 … Without Airflow 2.11: make lint types unit"; exit 1; }
 	$(call make-venv,--group test $(EXTRAS) --constraints tests/constraints/airflow-2.11.0.txt 'apache-airflow==2.11.0')
 
 $(VENV_DEMO)/.ready: pyproject.toml
