@@ -18,10 +18,7 @@ from airflow_provider_oleria.exceptions import OleriaInputError
 _COMPARISONS = ("gt", "gte", "lt", "lte", "between")
 
 OPERATORS: Final[Mapping[str, tuple[str, ...]]] = {
-    "string": (
-        *("eq", "ne", "in", "notIn"),
-        *("contains", "notContains", "matches", "isNull", "isNotNull"),
-    ),
+    "string": ("eq", "ne", "in", "notIn", "contains", "notContains", "matches", "isNull", "isNotNull"),
     "number": ("eq", "ne", *_COMPARISONS, "in", "notIn", "isNull", "isNotNull"),
     "boolean": ("eq", "ne", "isNull", "isNotNull"),
     "timestamp": ("eq", "ne", *_COMPARISONS, "last", "isNull", "isNotNull"),
@@ -218,7 +215,7 @@ def _checked_list(name: str, items: Any, check: Callable[[str, Any], dict[str, A
 
 
 def _checked_sort(where: str, item: Any) -> dict[str, Any]:
-    _check_keys(where, item, required={"field", "sortType"})
+    _check_keys(where, item, required={"field", "sortType"}, optional=set())
     _check_choice(f"{where} sortType", item["sortType"], SORT_TYPES)
     return dict(item)
 
@@ -242,9 +239,7 @@ def _checked_filter(where: str, item: Any) -> dict[str, Any]:
     return {**item, "values": [_checked_value(where, value_type, value) for value in values]}
 
 
-def _check_keys(
-    where: str, item: Any, *, required: set[str], optional: frozenset[str] | set[str] = frozenset()
-) -> None:
+def _check_keys(where: str, item: Any, required: set[str], optional: set[str]) -> None:
     if not isinstance(item, Mapping):
         raise OleriaInputError(f"{where} must be a dict, not {type(item).__name__}: {item!r}")
     missing, unknown = required - item.keys(), item.keys() - required - optional

@@ -237,7 +237,8 @@ def wait(
             log.warning(
                 "Download %s has the status %r, which this version of the provider does not know. It is polled until "
                 "it is completed or failed, or the timeout ends the wait.",
-                *(download_id, download.status),
+                download_id,
+                download.status,
             )
             warned = True
         now = clock()

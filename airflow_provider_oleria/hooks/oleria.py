@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote_plus, urlsplit
@@ -245,24 +245,14 @@ class OleriaHook(BaseHook):
         :raises OleriaDownloadNotReadyError: the download is not completed.
         :raises OleriaError: it could not be saved.
         """
-        from airflow_provider_oleria.api import protocol
         from airflow_provider_oleria.transfer.pipeline import prepared, transfer
-
-        def fresh_url() -> str:
-            download = self.get_download(download_id)
-            protocol.check_not_failed(download)
-            if download.url is None or download.status is not DownloadStatus.COMPLETED:
-                raise OleriaDownloadNotReadyError(
-                    f"download {download_id} is {download.status}: wait for it before saving it"
-                )
-            return download.url
 
         path = prepared(destination, options)
         uri = Location.of(str(path)).uri
         about = {"download_id": download_id, "destination": uri}
         started = time.monotonic()
         with metrics.step(metrics.SAVE, self.oleria_conn_id, **about) as span:
-            file = transfer(fresh_url, path, self._settings, options)
+            file = transfer(partial(self._fresh_url, download_id), path, self._settings, options)
             span.set_attributes({"oleria.rows": file.row_count, "oleria.bytes": file.size_bytes})
         metrics.count(metrics.SAVED_BYTES, file.size_bytes, oleria_conn_id=self.oleria_conn_id)
         metrics.count(metrics.SAVED_ROWS, file.row_count, oleria_conn_id=self.oleria_conn_id)
@@ -274,8 +264,12 @@ class OleriaHook(BaseHook):
         )
         self.log.info(
             "Saved download %s to %s in %.1f s: %d rows, %d bytes, sha256 %s.",
-            *(download_id, uri, time.monotonic() - started),
-            *(file.row_count, file.size_bytes, file.sha256),
+            download_id,
+            uri,
+            time.monotonic() - started,
+            file.row_count,
+            file.size_bytes,
+            file.sha256,
         )
         return SavedDownload(
             download_id=download_id,
@@ -299,6 +293,17 @@ class OleriaHook(BaseHook):
     ) -> SavedDownload:
         """:meth:`save_download` for an event loop. It runs in a thread, which a cancellation does not stop."""
         return await _in_own_thread(self.save_download, download_id, destination, options)
+
+    def _fresh_url(self, download_id: str) -> str:
+        from airflow_provider_oleria.api import protocol
+
+        download = self.get_download(download_id)
+        protocol.check_not_failed(download)
+        if download.url is None or download.status is not DownloadStatus.COMPLETED:
+            raise OleriaDownloadNotReadyError(
+                f"download {download_id} is {download.status}: wait for it before saving it"
+            )
+        return download.url
 
     def _context_uri(self, data_context: str) -> str:
         return lineage.context_uri(self._settings.api_url, data_context)

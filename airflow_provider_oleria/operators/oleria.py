@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from airflow_provider_oleria.tasks.durable import ResumeRecord, StartedDownload
 
 _OPTIONS = tuple(field.name for field in fields(SaveOptions))
+_COLLECTIONS = ("required_columns", "exact_columns", "column_types", "null_values")
+"""The options that are lists or dicts."""
 
 
 class _SavingOperator(BaseOperator):
@@ -61,9 +63,7 @@ class _SavingOperator(BaseOperator):
     ui_color = "#e6ecff"
     operator_extra_links = (OleriaSavedFileLink(),)
     template_ext: Sequence[str] = (TEMPLATE_SUFFIX,)
-    template_fields_renderers = dict.fromkeys(
-        ("filter_by", "sort_by", "required_columns", "exact_columns", "column_types", "null_values"), "json"
-    )
+    template_fields_renderers = dict.fromkeys(("filter_by", "sort_by", *_COLLECTIONS), "json")
 
     oleria_conn_id: str
     destination: Any
@@ -97,7 +97,7 @@ class _SavingOperator(BaseOperator):
     def _check_when_parsed(self) -> None:
         """Check the destination and the options, except those that wait for a template."""
         text("oleria_conn_id", self.oleria_conn_id)
-        for name in ("required_columns", "exact_columns", "column_types", "null_values"):
+        for name in _COLLECTIONS:
             setattr(self, name, without_template_files(getattr(self, name)))
         known = {name: value for name in _OPTIONS if not _is_template(value := getattr(self, name))}
         options = SaveOptions(**known)
@@ -187,8 +187,13 @@ class OleriaDownloadOperator(_SavingOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("data_context", "oleria_conn_id", "filter_by", "sort_by", "destination"),
-        *("min_rows", "required_columns", "exact_columns", "column_types", "null_values"),
+        "data_context",
+        "oleria_conn_id",
+        "filter_by",
+        "sort_by",
+        "destination",
+        "min_rows",
+        *_COLLECTIONS,
     )
 
     @checks_arguments
@@ -396,8 +401,11 @@ class OleriaSaveDownloadOperator(_SavingOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("download_id", "oleria_conn_id", "destination"),
-        *("min_rows", "required_columns", "exact_columns", "column_types", "null_values"),
+        "download_id",
+        "oleria_conn_id",
+        "destination",
+        "min_rows",
+        *_COLLECTIONS,
     )
 
     @checks_arguments
