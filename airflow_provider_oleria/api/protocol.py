@@ -299,10 +299,8 @@ def call(
     refusals = 0
     while True:
         problem: OleriaError
-        close_gate, is_rate_limit = False, False
-        while (seconds := (yield RateLimitDelay())) > 0:
-            budget.check(seconds, _PAUSED)
-            yield Sleep(seconds)
+        status: int | None = None
+        yield from _wait_for_gate(budget)
         try:
             response: Response | None = yield Request(method, path, body, deadline)
             if response is None:
@@ -321,28 +319,43 @@ def call(
             problem = failure
             repeatable = method == "GET" or not isinstance(failure, OleriaResponseLostError)
         else:
+            status = response.status
             problem = refusal(method, path, response)
-            if response.status == 401:
+            if status == 401:
                 refusals += 1
                 if refusals == 1 or (refusals == 2 and (yield ReloadConnection())):
                     continue
-            repeatable = False
-            if isinstance(problem, OleriaOutageError):
-                is_rate_limit = response.status == 429
-                close_gate = is_rate_limit or problem.retry_after is not None
-                # 425, 429 and 503 mean that the request was not processed; after another 5xx it may have been.
-                repeatable = method == "GET" or response.status in (425, 429, 503)
+            # 425, 429 and 503 mean that the request was not processed; after another 5xx it may have been.
+            is_safe = method == "GET" or status in (425, 429, 503)
+            repeatable = is_safe and isinstance(problem, OleriaOutageError)
         if not repeatable:
             raise problem
         response = None  # it may be large, and the delay long
-        delay = budget.choose_delay(problem)
-        if close_gate:
-            # Before the budget is checked: other callers need to know.
-            yield CloseGate(delay, is_rate_limit)
-        budget.check(delay, problem)
-        log.warning("%s. Next attempt in %.1f s.", problem, delay)
-        if not close_gate:
-            yield Sleep(delay)
+        yield from _back_off(budget, problem, status)
+
+
+def _wait_for_gate(budget: RetryBudget) -> Flow[None]:
+    while (seconds := (yield RateLimitDelay())) > 0:
+        budget.check(seconds, _PAUSED)
+        yield Sleep(seconds)
+
+
+def _back_off(budget: RetryBudget, problem: OleriaError, status: int | None) -> Flow[None]:
+    """Wait before the next attempt. Where the API asks for a delay, the gate makes all callers wait, this one too.
+
+    :param status: of the API's response, if there was one.
+    """
+    delay = budget.choose_delay(problem)
+    is_rate_limit = status == 429
+    requested = isinstance(problem, OleriaOutageError) and problem.retry_after is not None
+    closes_gate = is_rate_limit or (status is not None and requested)
+    if closes_gate:
+        # Before the budget is checked: other callers need to know.
+        yield CloseGate(delay, is_rate_limit)
+    budget.check(delay, problem)
+    log.warning("%s. Next attempt in %.1f s.", problem, delay)
+    if not closes_gate:
+        yield Sleep(delay)
 
 
 def _timed_out(download_id: str, last_status: str, waited: float, cause: str = "") -> OleriaTimeoutError:
