@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-from airflow_provider_oleria.arguments import seconds
 from airflow_provider_oleria.net.backoff import with_jitter
 
 
@@ -16,12 +15,11 @@ class PollSchedule:
 
     :param poll_interval: shortest delay, in seconds.
     :param max_poll_interval: longest delay, in seconds. If it is not greater than the shortest, the delay is constant.
-    :raises OleriaInputError: one of them is not a number of seconds greater than 0.
     """
 
     def __init__(self, poll_interval: float, max_poll_interval: float) -> None:
-        self.poll_interval = seconds("poll_interval", poll_interval)
-        self.max_poll_interval = seconds("max_poll_interval", max_poll_interval)
+        self.poll_interval = poll_interval
+        self.max_poll_interval = max_poll_interval
 
     def first(self, age: float) -> float:
         """Seconds to the first poll: a random part of a delay, so that many waits that start together spread at once.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_oleria.exceptions import OleriaError, OleriaInputError
 from airflow_provider_oleria.transfer.destination import azure, by_rename, gcs, local, s3, sftp
@@ -27,6 +27,17 @@ _UNUSABLE: Final = {
     ),
 }
 """URL schemes that Airflow's providers register, but whose filesystems cannot read them (fsspec 2026.9)."""
+
+_PACKAGES: Final = {
+    **dict.fromkeys(("s3", "s3a"), "airflow-provider-oleria[s3]"),
+    **dict.fromkeys(("gs", "gcs"), "airflow-provider-oleria[gcs]"),
+    **dict.fromkeys(("abfs", "abfss"), "airflow-provider-oleria[azure]"),
+    # Older versions have no filesystem, or one that Airflow 2.11 cannot import.
+    **dict.fromkeys(
+        ("sftp", "ssh"), "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer"
+    ),
+}
+"""What to install for a URL scheme."""
 
 _AZURE_HOSTS: Final = (".dfs.core.windows.net", ".blob.core.windows.net")
 
@@ -57,21 +68,6 @@ class Store(Protocol):
         """A new file for ``path``, not yet opened."""
 
 
-def _package_for(scheme: str) -> str:
-    """What to install for a URL scheme."""
-    packages = {
-        "airflow-provider-oleria[s3]": ("s3", "s3a"),
-        "airflow-provider-oleria[gcs]": ("gs", "gcs"),
-        "airflow-provider-oleria[azure]": ("abfs", "abfss"),
-        # Older versions have no filesystem, or one that Airflow 2.11 cannot import.
-        "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer": ("sftp", "ssh"),
-    }
-    for package, schemes in packages.items():
-        if scheme in schemes:
-            return package
-    return "the Airflow provider or fsspec package of that store"
-
-
 def _store(protocol: str) -> Store:
     match protocol:
         case "" | "file" | "local":
@@ -95,10 +91,36 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
     :raises OleriaInputError: if it is not the path of a file, its Connection does not exist, or the filesystem of its
         store is not installed.
     """
-    from airflow_provider_oleria.compat import AirflowNotFoundException, BaseHook, ObjectStoragePath, has_fs
+    from airflow_provider_oleria.compat import AirflowNotFoundException, ObjectStoragePath, has_fs
 
     # As text: ObjectStoragePath(path) is a TypeError on Airflow 3.3.2 where the path has no scheme.
     text = str(destination).strip()
+    url = _checked_url(text)
+    try:
+        _check_connection(text, url)
+        path = ObjectStoragePath(text)
+        _ = path.fs  # finds the store's filesystem
+    except OleriaInputError:
+        raise
+    except AirflowNotFoundException as error:
+        raise OleriaInputError(
+            f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
+        ) from error
+    except Exception as error:
+        if isinstance(error, ImportError) or not has_fs(url.scheme):
+            package = _PACKAGES.get(url.scheme, "the Airflow provider or fsspec package of that store")
+            raise OleriaInputError(
+                f"destination {text!r} cannot be opened: {error}. Install {package}"
+            ) from error
+        raise store_error(text, error, "opened") from error
+    if not path.path.endswith(name := text.rpartition("/")[2]):
+        raise OleriaInputError(
+            f"destination {text!r}: this store takes a part of {name!r} for a query; choose a name without '?' and '#'"
+        )
+    return path
+
+
+def _checked_url(text: str) -> SplitResult:
     if not text or text.endswith("/"):
         raise OleriaInputError(f"destination must be the path of a file, not {text!r}")
     url = urlsplit(text)
@@ -114,35 +136,22 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
             f"destination {text!r} is Azure's notation; Airflow's is "
             f"'{url.scheme}://<connection id>@{conn_id or '<container>'}{url.path}', with the account in the Connection"
         )
-    try:
-        if conn_id:
-            # The Amazon provider only warns about an unknown id and uses the environment's credentials.
-            connection = BaseHook.get_connection(conn_id)
-            if url.scheme in ("sftp", "ssh") and connection.extra_dejson.get("private_key"):
-                # Provider 7.0 passes the key where asyncssh expects a file name; the error would have the whole key.
-                raise OleriaInputError(
-                    f"destination {text!r} cannot be opened: the filesystem of {url.scheme}:// cannot use the extra "
-                    f"'private_key' of the Connection {conn_id!r}. Write the key to a file, and set 'key_file'"
-                )
-        path = ObjectStoragePath(text)
-        _ = path.fs  # finds the store's filesystem
-    except OleriaInputError:
-        raise
-    except AirflowNotFoundException as error:
+    return url
+
+
+def _check_connection(text: str, url: SplitResult) -> None:
+    from airflow_provider_oleria.compat import BaseHook
+
+    if not (conn_id := url.netloc.rpartition("@")[0]):
+        return
+    # The Amazon provider only warns about an unknown id and uses the environment's credentials.
+    connection = BaseHook.get_connection(conn_id)
+    if url.scheme in ("sftp", "ssh") and connection.extra_dejson.get("private_key"):
+        # Provider 7.0 passes the key where asyncssh expects a file name; the error would have the whole key.
         raise OleriaInputError(
-            f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
-        ) from error
-    except Exception as error:
-        if isinstance(error, ImportError) or not has_fs(url.scheme):
-            raise OleriaInputError(
-                f"destination {text!r} cannot be opened: {error}. Install {_package_for(url.scheme)}"
-            ) from error
-        raise store_error(text, error, "opened") from error
-    if not path.path.endswith(name := text.rpartition("/")[2]):
-        raise OleriaInputError(
-            f"destination {text!r}: this store takes a part of {name!r} for a query; choose a name without '?' and '#'"
+            f"destination {text!r} cannot be opened: the filesystem of {url.scheme}:// cannot use the extra "
+            f"'private_key' of the Connection {conn_id!r}. Write the key to a file, and set 'key_file'"
         )
-    return path
 
 
 def check_writable(path: ObjectStoragePath) -> None:
