@@ -91,7 +91,7 @@ def read_text(value: object) -> object:
     return value
 
 
-def text(name: str, value: object) -> None:
+def check_text(name: str, value: object) -> None:
     """Check that a value is text, or will be once it is rendered.
 
     :param name: of the argument, for the error.

@@ -68,12 +68,9 @@ def step(name: str, oleria_conn_id: str, **about: str) -> Iterator[Span]:
             count(f"{name}.failed", oleria_conn_id=oleria_conn_id, error=kind)
             raise
     count(f"{name}.succeeded", oleria_conn_id=oleria_conn_id)
-    _take(f"{name}.duration", time.monotonic() - started, oleria_conn_id=oleria_conn_id)
-
-
-def _take(name: str, seconds: float, **tags: str) -> None:
+    duration = time.monotonic() - started
     with best_effort("Taking a time"):
         from airflow_provider_oleria.compat import Stats
 
         # As a timedelta: Airflow's versions do not agree on the unit of a number.
-        Stats.timing(name, timedelta(seconds=seconds), tags=tags)
+        Stats.timing(f"{name}.duration", timedelta(seconds=duration), tags={"oleria_conn_id": oleria_conn_id})

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_oleria.arguments import (
     TEMPLATE_SUFFIX,
+    check_text,
     destination_path,
     is_template_file,
     is_unrendered,
@@ -22,7 +23,6 @@ from airflow_provider_oleria.arguments import (
     rendered,
     seconds,
     switch,
-    text,
     without_template_files,
 )
 from airflow_provider_oleria.compat import BaseOperator, conf
@@ -96,7 +96,7 @@ class _SavingOperator(BaseOperator):
 
     def _check_when_parsed(self) -> None:
         """Check the destination and the options, except those that wait for a template."""
-        text("oleria_conn_id", self.oleria_conn_id)
+        check_text("oleria_conn_id", self.oleria_conn_id)
         for name in _COLLECTIONS:
             setattr(self, name, without_template_files(getattr(self, name)))
         known = {name: value for name in _OPTIONS if not _is_template(value := getattr(self, name))}
@@ -256,7 +256,7 @@ class OleriaDownloadOperator(_SavingOperator):
             raise OleriaInputError(
                 "destination needs wait_for_completion: only a completed download can be saved"
             )
-        text("data_context", data_context)
+        check_text("data_context", data_context)
         if not is_unrendered(data_context):
             DataContext.warn_if_unknown(data_context)
         if not is_template_file(self.filter_by):
@@ -444,7 +444,7 @@ class OleriaSaveDownloadOperator(_SavingOperator):
         self.max_bytes = max_bytes
         self.max_concurrency = max_concurrency
         self.part_size = part_size
-        text("download_id", download_id)
+        check_text("download_id", download_id)
         self._check_when_parsed()
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_oleria.arguments import switch, text
+from airflow_provider_oleria.arguments import check_text, switch
 from airflow_provider_oleria.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -57,8 +57,8 @@ class OleriaDownloadSensor(BaseSensorOperator):
         self.oleria_conn_id = oleria_conn_id
         self.deferrable = switch("deferrable", deferrable)
         self._last_status = "unknown"
-        text("download_id", download_id)
-        text("oleria_conn_id", oleria_conn_id)
+        check_text("download_id", download_id)
+        check_text("oleria_conn_id", oleria_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Wait here, or poll once and defer."""
