@@ -277,10 +277,11 @@ def _checked_value(where: str, value_type: str, value: Any) -> Any:
     if _is_template(value):
         return value
     value = _as_json(value)
+    read, expected = _VALUE_TYPES[value_type]
     try:
-        return _READERS[value_type](value)
+        return read(value)
     except (ValueError, TypeError, OverflowError):
-        raise OleriaInputError(f"{where}: {value!r} is not {_EXPECTED[value_type]}") from None
+        raise OleriaInputError(f"{where}: {value!r} is not {expected}") from None
 
 
 def _number(value: Any) -> int | float:
@@ -325,22 +326,15 @@ def _text(value: Any) -> str:
     return value
 
 
-_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "string": _text,
-    "enum": _text,
-    "number": _number,
-    "boolean": _boolean,
-    "timestamp": _timestamp,
-    "duration": _duration,
+_VALUE_TYPES: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
+    "string": (_text, "a string"),
+    "enum": (_text, "a string"),
+    "number": (_number, "a number"),
+    "boolean": (_boolean, "true or false"),
+    "timestamp": (_timestamp, "an ISO 8601 timestamp such as 2026-05-12T17:32:00Z"),
+    "duration": (_duration, "a duration such as 7d or 24h"),
 }
-_EXPECTED: Final[Mapping[str, str]] = {
-    "string": "a string",
-    "enum": "a string",
-    "number": "a number",
-    "boolean": "true or false",
-    "timestamp": "an ISO 8601 timestamp such as 2026-05-12T17:32:00Z",
-    "duration": "a duration such as 7d or 24h",
-}
+"""How a value is read, and what an error calls it."""
 
 
 def _as_json(value: Any) -> Any:

@@ -44,7 +44,7 @@ class Writer(Consumer, Protocol):
 
 
 def check_options(path: str, options: SaveOptions) -> None:
-    """Check before an export is started that :func:`writer_for` will accept the same arguments.
+    """Check, before an export is started, the arguments of :func:`writer_for`.
 
     :param path: the destination.
     :param options: for its format.
@@ -83,10 +83,8 @@ def writer_for(path: str, write: Write, options: SaveOptions) -> Writer:
 
     :param path: the destination; its suffix may be in upper or lower case.
     :param write: receives the bytes of the file.
-    :param options: for the format.
-    :raises OleriaInputError: as :func:`check_options`.
+    :param options: for the format, checked by :func:`check_options`.
     """
-    check_options(path, options)
     suffix = _suffix(path)
     if suffix == _PARQUET:
         from airflow_provider_oleria.transfer.parquet import ParquetWriter
