@@ -141,7 +141,8 @@ class OleriaDownloadOperator(_SavingOperator):
     """Exports one data context: starts a download, waits for it, and saves the CSV.
 
     Returns ``{"download_id", "data_context", "status"}`` and, once saved, ``"path", "uri", "size_bytes",
-    "row_count", "sha256", "source_sha256"``. Each key is also an XCom of its own: ``export.output["path"]``.
+    "row_count", "sha256", "source_sha256", "type_errors"``. Each key is also an XCom of its own:
+    ``export.output["path"]``.
 
     What a retry cannot fix (credentials, permissions, filters, a failed download, a check) fails the task at once. On
     Airflow 3.3 and newer any other try, and a task that is cleared after a failure, resumes the download that an
