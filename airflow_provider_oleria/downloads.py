@@ -144,7 +144,7 @@ class DataContext(StrEnum):
 
         No error: the published catalogue may be incomplete.
         """
-        if name in cls._value2member_map_:
+        if name in tuple(cls):
             return
         import difflib  # rarely needed
 
