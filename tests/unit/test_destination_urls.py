@@ -25,6 +25,14 @@ def test_a_scheme_that_no_filesystem_can_use_is_refused(destination: str, remedy
 
 
 @pytest.mark.parametrize(
+    "destination", ["s3://[lake/out.csv", "s3://lake]/out.csv", "abfs://[lake]@az/out.csv"]
+)
+def test_a_malformed_url_is_refused(destination: str) -> None:
+    with pytest.raises(OleriaInputError, match="is not a URL"):
+        resolve(destination)
+
+
+@pytest.mark.parametrize(
     ("scheme", "package"),
     [
         *((scheme, "airflow-provider-oleria[gcs]") for scheme in ("gs", "gcs")),

@@ -123,7 +123,10 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
 def _checked_url(text: str) -> SplitResult:
     if not text or text.endswith("/"):
         raise OleriaInputError(f"destination must be the path of a file, not {text!r}")
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise OleriaInputError(f"destination {text!r} is not a URL: {error}") from error
     conn_id, _, host = url.netloc.rpartition("@")
     if url.scheme in ("", "file", "local") and (host or not url.path.startswith("/")):
         raise OleriaInputError(f"destination must be an absolute path or a URL, not {text!r}")
