@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import requests
@@ -206,11 +207,11 @@ def usable_until(requested_at: float, expires_in: float) -> float:
 
 
 @clear_frames
-def mint(settings: Settings, timeout: float | None = None) -> Token:
+def mint(settings: Settings, timeout: float) -> Token:
     """Request a token once.
 
     :param settings: whose credentials.
-    :param timeout: longest time for it in all, in seconds; ``None`` for the Connection's.
+    :param timeout: longest time for it in all, in seconds.
     :raises OleriaAuthError: the credentials, the scope or the audience were refused.
     :raises OleriaOutageError: the token endpoint did not respond, or is temporarily unavailable.
     :raises OleriaProtocolError: the response is not a token.
@@ -218,7 +219,7 @@ def mint(settings: Settings, timeout: float | None = None) -> Token:
     requested_at = time.monotonic()
     optional: dict[str, Any] = {"audience": settings.audience} if settings.audience else {}
     with SafeSession(settings, MAX_RESPONSE_BYTES, timeout) as session:
-        session.register_compliance_hook("access_token_response", _checked_response(settings))
+        session.register_compliance_hook("access_token_response", partial(_checked_response, settings))
         try:
             answer = session.fetch_token(
                 https_alias(settings.auth_url),
@@ -234,42 +235,38 @@ def mint(settings: Settings, timeout: float | None = None) -> Token:
     return Token(answer["access_token"], usable_until(requested_at, answer["expires_in"]))
 
 
-def _checked_response(settings: Settings) -> Callable[[requests.Response], requests.Response]:
+def _checked_response(settings: Settings, response: requests.Response) -> requests.Response:
     """Check a response of the token endpoint before ``OAuth2Session`` reads it.
 
     oauthlib alone would read an HTML page as a form, fail on ``"expires_in": "3600"``, and raise a bare ``Warning``
     with the token in it if the scope differs. No text of the response gets into an error: it may repeat the secret.
     """
-
-    def check(response: requests.Response) -> requests.Response:
-        if not response.ok or response.is_redirect:
-            raise _refusal(settings, response)
-        if not response.content:
-            # A connection that closes before a body of unknown length looks like this.
-            raise OleriaUnavailableError(
-                f"the token endpoint {settings.auth_url} answered {response.status_code} without a body"
-            )
-        answer = parse_object(response.content) or {}
-        value = answer.get("access_token")
-        if not isinstance(value, str) or not value:
-            raise OleriaProtocolError(
-                f"the token endpoint {settings.auth_url} answered {response.status_code} without an access token. "
-                "Is this the Authentication URL?"
-            )
-        if not re.fullmatch(r"[!-~]+", value):
-            raise OleriaProtocolError(
-                f"the token endpoint {settings.auth_url} issued an access token with characters that no HTTP header "
-                "can carry"
-            )
-        _check_scope(settings, answer.get("scope"))
-        clean = {
-            "access_token": value,
-            "token_type": "Bearer",
-            "expires_in": _lifetime(answer.get("expires_in")),
-        }
-        return with_body(response, json.dumps(clean).encode())
-
-    return check
+    if not response.ok or response.is_redirect:
+        raise _refusal(settings, response)
+    if not response.content:
+        # A connection that closes before a body of unknown length looks like this.
+        raise OleriaUnavailableError(
+            f"the token endpoint {settings.auth_url} answered {response.status_code} without a body"
+        )
+    answer = parse_object(response.content) or {}
+    value = answer.get("access_token")
+    if not isinstance(value, str) or not value:
+        raise OleriaProtocolError(
+            f"the token endpoint {settings.auth_url} answered {response.status_code} without an access token. "
+            "Is this the Authentication URL?"
+        )
+    if not re.fullmatch(r"[!-~]+", value):
+        raise OleriaProtocolError(
+            f"the token endpoint {settings.auth_url} issued an access token with characters that no HTTP header "
+            "can carry"
+        )
+    _check_scope(settings, answer.get("scope"))
+    clean = {
+        "access_token": value,
+        "token_type": "Bearer",
+        "expires_in": _lifetime(answer.get("expires_in")),
+    }
+    return with_body(response, json.dumps(clean).encode())
 
 
 def _check_scope(settings: Settings, granted: object) -> None:
