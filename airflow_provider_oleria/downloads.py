@@ -15,17 +15,8 @@ from typing import Any, Final, Literal
 from airflow_provider_oleria.arguments import column_names, column_types, texts, whole_number
 from airflow_provider_oleria.exceptions import OleriaInputError
 
-COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
+_COMPRESSIONS: Final = ("zstd", "snappy", "gzip", "brotli", "lz4", "none")
 """Of a Parquet file."""
-
-__all__ = [
-    "Column",
-    "DataContext",
-    "Download",
-    "DownloadStatus",
-    "SaveOptions",
-    "SavedDownload",
-]
 
 
 class DataContext(StrEnum):
@@ -253,9 +244,9 @@ class SaveOptions(dict[str, Any]):
         checked["null_values"] = texts("null_values", self.null_values)
         if self.on_type_error not in ("fail", "null"):
             raise OleriaInputError(f"on_type_error must be 'fail' or 'null', not {self.on_type_error!r}")
-        if self.compression not in COMPRESSIONS:
+        if self.compression not in _COMPRESSIONS:
             raise OleriaInputError(
-                f"compression must be one of {', '.join(COMPRESSIONS)}, not {self.compression!r}"
+                f"compression must be one of {', '.join(_COMPRESSIONS)}, not {self.compression!r}"
             )
         vars(self).update(checked)
         self.update(vars(self))
