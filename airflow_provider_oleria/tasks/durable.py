@@ -128,7 +128,9 @@ class ResumeRecord:
             return None
         log.info(
             "Resuming download %s, started %.0f s ago by an earlier try: %s.",
-            *(download_id, age, download.status),
+            download_id,
+            age,
+            download.status,
         )
         return StartedDownload(download, created_at)
 
