@@ -24,7 +24,10 @@ except ImportError:  # Airflow 2.11
 DEFAULT_ROOT = f"file://{Path.home()}/oleria-exports"
 
 # The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
-DAY = "{{ (partition_date | default or dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+DAY = (
+    "{{ (partition_date | default or dag_run.run_type in ('scheduled', 'backfill') and dag_run.data_interval_end"
+    " or dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+)
 
 FOLDER = f"{{{{ var.value.get('oleria_export_root', '{DEFAULT_ROOT}') }}}}/ds={DAY}"
 

@@ -24,7 +24,10 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
 
 # The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
-DAY = "{{ (partition_date | default or dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+DAY = (
+    "{{ (partition_date | default or dag_run.run_type in ('scheduled', 'backfill') and dag_run.data_interval_end"
+    " or dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+)
 
 
 @dag(

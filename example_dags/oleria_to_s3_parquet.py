@@ -20,7 +20,10 @@ except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
 
 # The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
-DAY = "{{ (partition_date | default or dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+DAY = (
+    "{{ (partition_date | default or dag_run.run_type in ('scheduled', 'backfill') and dag_run.data_interval_end"
+    " or dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+)
 
 # Column names are the sandbox's: take yours from the header of an export of your tenant. Other columns are strings,
 # such as dormantDays: where Oleria does not know the last activity, it shows a threshold like "30+".

@@ -36,7 +36,10 @@ TABLE = "APPLICATION_ACCOUNTS"
 STAGING = f"{TABLE}_STAGING"
 
 # The day of the run in the DAG's time zone, whatever started the run (docs/recipes.md, "Dates").
-DAY = "{{ (partition_date | default or dag_run.data_interval_end or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+DAY = (
+    "{{ (partition_date | default or dag_run.run_type in ('scheduled', 'backfill') and dag_run.data_interval_end"
+    " or dag_run.logical_date or dag_run.run_after).astimezone(dag.timezone) | ds }}"
+)
 
 
 @dag(

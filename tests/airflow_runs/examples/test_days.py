@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pendulum
 import pytest
+from airflow.models.dagrun import DagRun
+from airflow.timetables.base import DagRunInfo, TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Sandbox
@@ -18,8 +24,11 @@ from tests.docs.blocks import PAGES
 
 from .conftest import EXAMPLES, load
 
+RECIPE = next(page for page in PAGES if page.name == "recipes.md")
 (DAY,) = {
-    line for file in EXAMPLES.glob("*.py") for line in re.findall(r'^DAY = "(.*)"$', file.read_text(), re.M)
+    "".join(re.findall('"(.*)"', definition))
+    for file in [*EXAMPLES.glob("*.py"), RECIPE]
+    for definition in re.findall(r"^DAY = \((.*?)^\)$", file.read_text(), re.M | re.S)
 }
 
 SNAPSHOTS = {
@@ -56,26 +65,80 @@ def test_no_page_and_no_example_uses_a_date_that_some_runs_lack() -> None:
     assert not [str(file) for file in files if rendered.search(file.read_text())]
 
 
+@pytest.fixture
+def as_scheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[DagRunInfo], None]:
+    """Let the next runs of ``dag.test()`` be what the scheduler creates: it creates runs by hand."""
+    create = DagRun.__init__
+
+    def set_info(info: DagRunInfo) -> None:
+        values: dict[str, Any] = {"run_type": "scheduled", "data_interval": info.data_interval}
+        if AIRFLOW_V_3_0_PLUS:
+            values["run_after"] = info.run_after
+
+        def created(self: DagRun, *args: Any, **arguments: Any) -> None:
+            create(self, *args, **arguments | values)
+
+        monkeypatch.setattr(DagRun, "__init__", created)
+
+    return set_info
+
+
 @pytest.mark.parametrize(
-    ("schedule", "zone", "nights"),
+    ("timetable", "cron", "zone", "nights"),
     [
-        ("0 1 * * *", "Europe/Berlin", ["2026-03-28", "2026-03-29", "2026-03-30", "2026-03-31"]),
-        ("0 1 * * *", "Europe/Berlin", ["2026-10-24", "2026-10-25", "2026-10-26", "2026-10-27"]),
-        ("30 22 * * *", "America/New_York", ["2026-03-07", "2026-03-08", "2026-03-09"]),
-        ("30 22 * * *", "America/New_York", ["2026-10-31", "2026-11-01", "2026-11-02"]),
-        ("0 2 * * *", "UTC", ["2026-03-28", "2026-03-29", "2026-03-30"]),
+        (CronTriggerTimetable, "0 1 * * *", "Europe/Berlin", ["2026-03-28", "2026-03-29", "2026-03-30"]),
+        (CronDataIntervalTimetable, "0 1 * * *", "Europe/Berlin", ["2026-03-28", "2026-03-29", "2026-03-30"]),
+        (CronTriggerTimetable, "0 1 * * *", "Europe/Berlin", ["2026-10-25", "2026-10-26"]),
+        (CronDataIntervalTimetable, "0 1 * * *", "Europe/Berlin", ["2026-10-25", "2026-10-26"]),
+        # Its hour is skipped in the second night.
+        (CronTriggerTimetable, "30 2 * * *", "Europe/Berlin", ["2026-03-28", "2026-03-29", "2026-03-30"]),
+        # Its hour comes twice in the first night.
+        (CronDataIntervalTimetable, "30 1 * * *", "America/New_York", ["2026-11-01", "2026-11-02"]),
+        (CronTriggerTimetable, "30 22 * * *", "America/New_York", ["2026-03-07", "2026-03-08"]),
+        (CronTriggerTimetable, "0 0 * * *", "Pacific/Auckland", ["2026-04-05", "2026-04-06"]),
+        (CronDataIntervalTimetable, "0 2 * * *", "Asia/Kolkata", ["2026-03-28", "2026-03-29"]),
     ],
 )
 def test_each_night_has_its_folder_when_the_clocks_change(
-    schedule: str, zone: str, nights: list[str], run_dag: RunDag, tmp_path: Path
+    timetable: type,
+    cron: str,
+    zone: str,
+    nights: list[str],
+    as_scheduled: Callable[[DagRunInfo], None],
+    run_dag: RunDag,
+    tmp_path: Path,
 ) -> None:
-    minute, hour, *_ = map(int, schedule.split()[:2])
-    dag = nightly(f"nightly_{zone.replace('/', '_')}_{nights[0]}", schedule, zone, tmp_path)
-    for night in nights:
-        when = pendulum.parse(night, tz=zone).replace(hour=hour, minute=minute)
-        assert run_dag(dag, when.in_timezone("UTC")).states == {"export": "success"}
+    schedule = timetable(cron, timezone=zone)
+    dag = nightly(
+        f"nightly_{zone.replace('/', '_')}_{nights[0]}_{timetable.__name__}", schedule, zone, tmp_path
+    )
+    first, last = (pendulum.parse(night, tz=zone) for night in (nights[0], nights[-1]))
+    info = None
+    while True:
+        info = schedule.next_dagrun_info(
+            last_automated_data_interval=info and info.data_interval,
+            restriction=TimeRestriction(first.subtract(days=1), last.add(days=1), catchup=True),
+        )
+        if info is None or info.run_after >= last.add(days=1):
+            break
+        if info.run_after >= first:
+            as_scheduled(info)
+            assert run_dag(dag, info.logical_date).states == {"export": "success"}
 
     assert days(tmp_path) == [f"ds={night}" for night in nights]
+
+
+@pytest.mark.parametrize("timetable", [CronTriggerTimetable, CronDataIntervalTimetable])
+def test_a_run_started_by_hand_does_not_replace_the_file_of_the_last_night(
+    timetable: type, run_dag: RunDag, tmp_path: Path
+) -> None:
+    zone = "Europe/Berlin"
+    schedule = timetable("30 22 * * 0", timezone=zone)  # on Sundays
+    dag = nightly(f"by_hand_{timetable.__name__}", schedule, zone, tmp_path)
+    tuesday = pendulum.datetime(2026, 10, 27, 0, 30, tz=zone)
+
+    assert run_dag(dag, tuesday.in_timezone("UTC")).states == {"export": "success"}
+    assert days(tmp_path) == ["ds=2026-10-27"]
 
 
 @WITHOUT_DATE
