@@ -65,7 +65,7 @@ class CaBundle:
     def tls_context(self, library: Literal["aiohttp", "requests"]) -> ssl.SSLContext:
         """Python's default TLS rules with these CA certificates.
 
-        Both libraries would otherwise choose their own: urllib3 before 2.4 is less strict than Python 3.13.
+        Both libraries would otherwise choose their own rules.
 
         :param library: that uses the context; urllib3 changes settings of a context it uses.
         :return: always the same context, because only requests with the same context share connections.
