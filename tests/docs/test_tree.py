@@ -73,7 +73,7 @@ def test_every_library_is_declared_with_its_lowest_version() -> None:
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = {re.split(r"[\[>]", line)[0] for lines in groups for line in lines if ">=" in line}
     used = {name.split(".")[0] for module in PACKAGE.rglob("*.py") for name in imports(module)}
-    # The sandbox's plugin is for those who have pytest; Airflow 2's form has its own libraries.
+    # pytest runs the sandbox's plugin; Airflow 2 has the libraries of the form.
     libraries = (
         used
         - sys.stdlib_module_names
