@@ -34,6 +34,8 @@ that the host is Amazon's."""
 CREDENTIALS_PAGE: Final = "Oleria: Settings → Manage APIs → your OAuth application"
 """Where Oleria shows the values of a Connection."""
 
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
 _MAX_HOSTNAME: Final = 253
 """Characters of the longest name in DNS."""
 
@@ -226,6 +228,8 @@ def _api_url(host: str, port: int | None, schema: str | None) -> str:
     if parts.path.strip("/"):
         raise ValueError("the host (API URL) must be scheme and host only, without a path")
     port = parts.port or port
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        port = None  # a task resumes the downloads of the same API URL, however it is written
     hostname = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{hostname}" + (f":{port}" if port else "")
 
@@ -252,7 +256,7 @@ def _url(what: str, text: str) -> SplitResult:
         raise ValueError(f"{what} has a placeholder: replace <…> by the value that Oleria shows")
     if not is_hostname(parts.hostname):
         raise ValueError(f"{what} has {parts.hostname!r}, which is not the name of a host")
-    if not is_secure(text):
+    if not is_secure(parts.geturl()):
         raise ValueError(f"{what} must be https: plain http is allowed for loopback hosts only")
     return parts
 

@@ -34,7 +34,7 @@ from airflow_provider_oleria.downloads import (
     SavedDownload,
     SaveOptions,
 )
-from airflow_provider_oleria.exceptions import OleriaInputError
+from airflow_provider_oleria.exceptions import OleriaInputError, OleriaTransientError
 from airflow_provider_oleria.filters import checked_filters, checked_sorts, in_words
 from airflow_provider_oleria.links.oleria import OleriaSavedFileLink
 from airflow_provider_oleria.tasks.deferral import (
@@ -290,12 +290,17 @@ class OleriaDownloadOperator(_SavingOperator):
                 return self._finish(context, record, options, download, started.created_at)
 
     def execute_complete(
-        self, context: Context, event: Any, created_at: float | None = None
+        self,
+        context: Context,
+        event: Any,
+        created_at: float | None = None,
+        data_context: str | None = None,
     ) -> dict[str, Any]:
         """Resume after the deferral: save the download from a new URL.
 
         :param event: the trigger's event.
         :param created_at: when the download was created, in epoch seconds.
+        :param data_context: of the download.
         """
         from airflow_provider_oleria.triggers.oleria import completed_download
 
@@ -304,6 +309,11 @@ class OleriaDownloadOperator(_SavingOperator):
             record = self._record(context, options)
             with record.kept_up_to_date():
                 download = Download(completed_download(event), DownloadStatus.COMPLETED)
+                if data_context not in (None, str(self.data_context)):
+                    raise OleriaTransientError(
+                        f"download {download.download_id} is of {data_context}, and the task now exports "
+                        f"{self.data_context}: the DAG has changed. It is not saved; another try starts a new download"
+                    )
                 return self._finish(context, record, options, download, created_at)
 
     def on_kill(self) -> None:
@@ -344,7 +354,7 @@ class OleriaDownloadOperator(_SavingOperator):
             self.defer(
                 trigger=OleriaDownloadTrigger(download_id, self.oleria_conn_id, *limits),
                 method_name="execute_complete",
-                kwargs={"created_at": started.created_at},
+                kwargs={"created_at": started.created_at, "data_context": str(self.data_context)},
                 timeout=trigger_timeout(deadline),
             )
         self.hook._wait(download_id, *limits)

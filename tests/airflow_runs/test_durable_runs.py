@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.exceptions import TaskDeferred
 
 from airflow_provider_oleria.downloads import DataContext
+from airflow_provider_oleria.exceptions import OleriaTransientError
 from airflow_provider_oleria.operators.oleria import OleriaDownloadOperator
 from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.airflow_names import DAG
@@ -246,6 +248,31 @@ def test_an_export_that_is_not_the_one_wanted_now_is_replaced(
     assert run.states == {"export": "success"}
     assert why in run.log
     assert run.xcom("export", "download_id") == created(oleria_sandbox)[1]
+
+
+def test_a_deferred_task_whose_data_context_has_changed_does_not_save_the_download(
+    oleria_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Without a DAG run: dag.test() loses the arguments of a deferral."""
+
+    def operator(data_context: str) -> OleriaDownloadOperator:
+        destination = f"file://{tmp_path}/{data_context}.csv"
+        return OleriaDownloadOperator(
+            task_id="export", data_context=data_context, destination=destination, deferrable=True
+        )
+
+    oleria_sandbox.settings.export_seconds = 0
+    with pytest.raises(TaskDeferred) as deferral:
+        operator("identities").execute({})
+    kwargs, event = deferral.value.kwargs, {"status": "completed", "download_id": created(oleria_sandbox)[0]}
+    with pytest.raises(
+        OleriaTransientError, match="is of identities, and the task now exports risks: the DAG has changed"
+    ):
+        operator("risks").execute_complete({}, event, **kwargs)
+    assert not list(tmp_path.iterdir())
+
+    operator("identities").execute_complete({}, event, **kwargs)
+    assert [path.name for path in tmp_path.iterdir()] == ["identities.csv"]
 
 
 @remembering
