@@ -204,7 +204,8 @@ class SaveOptions(dict[str, Any]):
     :param column_types: for a ``.parquet`` destination: column → type, for columns that are not to be strings:
         ``int64`` and similar, ``double``, ``bool``, ``date32``, ``timestamp[ms]`` (``s``, ``ms``, ``us``, ``ns``),
         ``timestamp[ms, tz=UTC]``, or ``timestamp`` for ``timestamp[us, tz=UTC]``. An empty value is null in these.
-    :param null_values: texts that are null in the columns of ``column_types``, like the empty one: ``["N/A", "-"]``.
+    :param null_values: texts that are null, like the empty one, in the columns of ``column_types``, strings excepted:
+        ``["N/A", "-"]``.
     :param on_type_error: what happens if a value does not fit its type: ``fail`` (the task fails, naming row and
         column) or ``null`` (the value becomes null, and is counted in the log and in ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.

@@ -176,7 +176,8 @@ class OleriaDownloadOperator(_SavingOperator):
     :param exact_columns: check: the exact header, in this order. (templated)
     :param column_types: for a ``.parquet`` destination: column → type, for columns that are not to be strings.
         (templated)
-    :param null_values: texts that are null in the columns of ``column_types``; the empty one always is. (templated)
+    :param null_values: texts that are null, like the empty one, in the columns of ``column_types``,
+        strings excepted. (templated)
     :param on_type_error: what happens if a value does not fit its type: ``fail``, or ``null`` (it becomes null, and is
         counted in the log and in the result's ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.
@@ -400,7 +401,8 @@ class OleriaSaveDownloadOperator(_SavingOperator):
     :param exact_columns: check: the exact header, in this order. (templated)
     :param column_types: for a ``.parquet`` destination: column → type, for columns that are not to be strings.
         (templated)
-    :param null_values: texts that are null in the columns of ``column_types``; the empty one always is. (templated)
+    :param null_values: texts that are null, like the empty one, in the columns of ``column_types``,
+        strings excepted. (templated)
     :param on_type_error: what happens if a value does not fit its type: ``fail``, or ``null`` (it becomes null, and is
         counted in the log and in the result's ``type_errors``).
     :param compression: of a ``.parquet``: ``zstd``, ``snappy``, ``gzip``, ``brotli``, ``lz4`` or ``none``.

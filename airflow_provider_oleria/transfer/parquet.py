@@ -368,6 +368,12 @@ def _type(column: str, name: str) -> pa.DataType:
             convert_options=pa_csv.ConvertOptions(column_types={"x": kind}),
         )
         pa_parquet.write_table(values, io.BytesIO())
+        if zoned:
+            pa.scalar(0, kind).as_py()  # Arrow accepts any name of a time zone until a value is read
+    except LookupError as problem:
+        raise OleriaInputError(
+            f"column_types: {name!r} (column {column!r}) names an unknown time zone"
+        ) from problem
     except (ValueError, TypeError, pa.ArrowException) as problem:
         raise OleriaInputError(
             f"column_types: {name!r} (column {column!r}) is no type to read from a CSV; "

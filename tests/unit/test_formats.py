@@ -114,6 +114,14 @@ def test_a_gzip_has_neither_name_nor_time_and_one_stream() -> None:
         ("a.csv.gz", {"compression": "snappy"}, "compression has no effect"),
         ("a.csv.zst", {"row_group_size": 5}, "row_group_size has no effect"),
         ("a.parquet", {"column_types": {"a": "number"}}, "column_types: 'number' .column 'a'. is no type"),
+        *(
+            (
+                "a.parquet",
+                {"column_types": {"a": f"timestamp[ms, tz={zone}]"}},
+                ".column 'a'. names an unknown time zone",
+            )
+            for zone in ("Europe/Berln", "Z", "+25:00")
+        ),
         ("a.parquet", {"column_types": {"a": "halffloat"}}, "column_types: 'halffloat'"),
         ("a.parquet", {"column_types": {"a": int}}, "column_types must be a dict"),
         ("a.parquet", {"column_types": ["a"]}, "column_types must be a dict"),
