@@ -36,7 +36,7 @@ def main() -> int:
             "AIRFLOW__CORE__DAGS_FOLDER": str(CLONE / "example_dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW_CONN_OLERIA_DEFAULT": sandbox.connection_json(),
-            "AIRFLOW_VAR_OLERIA_EXPORT_ROOT": LAKE.as_uri(),
+            "AIRFLOW_VAR_OLERIA_EXPORT_ROOT": f"file://{LAKE}",  # not as_uri(): Airflow would take its %20 literally
         }
         with LOG.open("w") as log:
             print("Preparing Airflow's database (SQLite) …")

@@ -3,8 +3,8 @@
 One task is mapped over all data contexts that Oleria lists under *Access Inventory*, including those that a later
 version of this package adds. Each export succeeds or fails on its own. The run fails if one is missing.
 
-Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
-``s3://aws_default@lake/oleria``).
+Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root``, such as ``file:///data/oleria``, or
+``s3://aws_default@lake/oleria`` with ``pip install 'airflow-provider-oleria[s3]'``.
 """
 
 from __future__ import annotations

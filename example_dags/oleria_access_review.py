@@ -8,7 +8,7 @@ On the first day there is nothing to compare with, and ``report`` is skipped. An
 ``MIN_ROWS`` fails ``snapshot`` and is not kept: a broken export must not look as if everyone had lost their access.
 
 Needs the Connection ``oleria_default``, the Variable ``oleria_export_root`` (such as ``s3://aws_default@lake/oleria``),
-``access_review.html.jinja`` beside this file, and ``pip install duckdb 'airflow-provider-oleria[parquet]'``.
+``access_review.html.jinja`` beside this file, and ``pip install duckdb 'airflow-provider-oleria[parquet,s3]'``.
 """
 
 from __future__ import annotations

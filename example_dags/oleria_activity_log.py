@@ -8,7 +8,7 @@ An activity that reaches Oleria after its hour was exported is missed. If that h
 the last day once a day.
 
 Needs the Connection ``oleria_default``, the Variable ``oleria_export_root`` (such as ``s3://aws_default@lake/oleria``),
-and ``pip install 'airflow-provider-oleria[parquet]'``.
+and ``pip install 'airflow-provider-oleria[parquet,s3]'``.
 """
 
 from __future__ import annotations

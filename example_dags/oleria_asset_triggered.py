@@ -3,8 +3,8 @@
 The asset event of the export carries its result (``path``, ``row_count``, ``size_bytes``, ``sha256``, ``data_context``,
 ``download_id``), so the second DAG need not know where or when the first one writes.
 
-Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
-``s3://aws_default@lake/oleria``).
+Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root``, such as ``file:///data/oleria``, or
+``s3://aws_default@lake/oleria`` with ``pip install 'airflow-provider-oleria[s3]'``.
 """
 
 from __future__ import annotations

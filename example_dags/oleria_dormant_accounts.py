@@ -45,7 +45,7 @@ def oleria_dormant_accounts() -> None:
         hook.wait_for_download(download.download_id, timeout=1800)
         with TemporaryDirectory() as folder:
             file = Path(folder, "dormant.csv")
-            hook.save_download(download.download_id, file.as_uri())
+            hook.save_download(download.download_id, str(file))
             with file.open(newline="", encoding="utf-8-sig") as lines:  # -sig: drops a byte order mark
                 return Counter(row["department"] or "(none)" for row in csv.DictReader(lines))
 

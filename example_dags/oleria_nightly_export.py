@@ -1,7 +1,8 @@
 """Every night: who has access to what, as one CSV per data context, in a folder per day.
 
 Needs the Connection ``oleria_default``. The files go to the folder in the Variable ``oleria_export_root``, such as
-``s3://aws_default@lake/oleria``, or, without it, to ``~/oleria-exports`` on the worker.
+``s3://aws_default@lake/oleria`` (with ``pip install 'airflow-provider-oleria[s3]'``), or, without it, to
+``~/oleria-exports`` on the worker.
 """
 
 from __future__ import annotations

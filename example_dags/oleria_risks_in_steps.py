@@ -5,8 +5,8 @@ task of its own in the grid; ``reschedule`` holds no worker slot and needs no tr
 
 If the export has failed, clear ``create`` and its downstream tasks: ``wait`` alone would poll the same export.
 
-Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root`` (such as
-``s3://aws_default@lake/oleria``).
+Needs the Connection ``oleria_default`` and the Variable ``oleria_export_root``, such as ``file:///data/oleria``, or
+``s3://aws_default@lake/oleria`` with ``pip install 'airflow-provider-oleria[s3]'``.
 """
 
 from __future__ import annotations

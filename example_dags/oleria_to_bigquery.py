@@ -6,7 +6,7 @@ replaces it again.
 Needs the Connections ``oleria_default`` and ``google_cloud_default``, the Variables ``oleria_bucket`` (the bucket's
 name) and ``oleria_bigquery_table`` (``project.dataset.application_accounts``; created by the first run, partitioned by
 the day of loading), and
-``pip install apache-airflow-providers-google gcsfs 'airflow-provider-oleria[parquet]'``.
+``pip install 'airflow-provider-oleria[parquet,gcs]'``.
 Without the Google provider this file has no DAG.
 """
 

@@ -5,7 +5,7 @@ see either last night's rows or this night's. A retry starts again with an empty
 
 Needs the Connections ``oleria_default`` and ``postgres_default``, the Variable ``oleria_export_root`` (such as
 ``s3://aws_default@lake/oleria``: the tasks may run on different machines), and
-``pip install apache-airflow-providers-postgres``.
+``pip install apache-airflow-providers-postgres 'airflow-provider-oleria[s3]'``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The file is ``s3://<bucket>/oleria/<data context>/ds=2026-11-25/part-0.parquet``
 that day only.
 
 Needs the Connections ``oleria_default`` and ``aws_default``, the Variable ``oleria_bucket`` (the bucket's name), and
-``pip install 'airflow-provider-oleria[parquet]' 'apache-airflow-providers-amazon[s3fs]'``.
+``pip install 'airflow-provider-oleria[parquet,s3]'``.
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ replaces the rows of the table that people read.
 
 Needs the Connections ``oleria_default``, ``aws_default`` and ``snowflake_default``, the Variable ``oleria_bucket`` (the
 bucket's name), in Snowflake the table ``APPLICATION_ACCOUNTS`` and the stage ``OLERIA`` on ``s3://<bucket>/oleria/``,
-and ``pip install apache-airflow-providers-snowflake 'apache-airflow-providers-amazon[s3fs]'
-'airflow-provider-oleria[parquet]'``.
+and ``pip install apache-airflow-providers-snowflake 'airflow-provider-oleria[parquet,s3]'``.
 Without the Snowflake provider this file has no DAG.
 """
 

@@ -24,6 +24,9 @@ def test_a_scheme_that_no_filesystem_can_use_is_refused(destination: str, remedy
         resolve(destination)
 
 
+OTHERS = "register it with Airflow as 'Other filesystems' in docs/files.md shows"
+
+
 @pytest.mark.parametrize(
     "destination", ["s3://[lake/out.csv", "s3://lake]/out.csv", "abfs://[lake]@az/out.csv"]
 )
@@ -33,24 +36,47 @@ def test_a_malformed_url_is_refused(destination: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "package"),
+    ("scheme", "remedy"),
     [
-        *((scheme, "airflow-provider-oleria[gcs]") for scheme in ("gs", "gcs")),
-        *((scheme, "airflow-provider-oleria[azure]") for scheme in ("abfs", "abfss")),
+        *((scheme, "Install airflow-provider-oleria[s3]") for scheme in ("s3", "s3a")),
+        *((scheme, "Install airflow-provider-oleria[gcs]") for scheme in ("gs", "gcs")),
+        *((scheme, "Install airflow-provider-oleria[azure]") for scheme in ("abfs", "abfss")),
         *(
-            (scheme, "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer")
+            (scheme, "Use abfs://, and install airflow-provider-oleria[azure]")
+            for scheme in ("az", "azure", "wasb", "wasbs")
+        ),
+        *(
+            (scheme, "Install airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer")
             for scheme in ("sftp", "ssh")
         ),
-        ("unheard-of", "the Airflow provider or fsspec package of that store"),
+        *(
+            (scheme, f"Correct the scheme; if you have a filesystem for it, {OTHERS}")
+            for scheme in ("s4", "minio", "swift", "oleria", "unheard-of")
+        ),
     ],
 )
-def test_what_to_install_for_a_store_is_named(scheme: str, package: str) -> None:
+def test_what_to_do_for_a_store_without_a_filesystem_is_named(scheme: str, remedy: str) -> None:
     if has_fs(scheme):
         pytest.skip("is installed")
     with pytest.raises(OleriaInputError) as caught:
         resolve(f"{scheme}://lake/out.csv")
 
-    assert str(caught.value).endswith(f". Install {package}")
+    assert str(caught.value) == (
+        f"destination '{scheme}://lake/out.csv' cannot be opened: Airflow has no filesystem for {scheme}://. {remedy}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "package"), [("oss", "ossfs"), ("smb", "smbprotocol"), ("webdav", "webdav4"), ("ftp", "")]
+)
+def test_what_fsspec_needs_for_a_store_is_named(scheme: str, package: str) -> None:
+    with pytest.raises(OleriaInputError) as caught:
+        resolve(f"{scheme}://lake/out.csv")
+
+    _, _, remedy = str(caught.value).partition("Airflow has no filesystem for ")
+    assert remedy.startswith(f"{scheme}://. fsspec has one")
+    assert package in remedy
+    assert remedy.endswith(f": {OTHERS}")
 
 
 @pytest.mark.parametrize("host", ["acct.dfs.core.windows.net", "acct.blob.core.windows.net"])

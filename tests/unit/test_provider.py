@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from importlib import import_module
@@ -18,9 +17,7 @@ import pytest
 from airflow_provider_oleria import __version__, compat
 from airflow_provider_oleria.assets.oleria import convert_asset_to_openlineage, create_asset, sanitize_uri
 from airflow_provider_oleria.downloads import DataContext
-from airflow_provider_oleria.exceptions import OleriaInputError
 from airflow_provider_oleria.get_provider_info import get_provider_info
-from airflow_provider_oleria.transfer.destination import resolve
 
 PUBLIC = [
     "airflow_provider_oleria.downloads",
@@ -74,25 +71,6 @@ def test_airflow_lists_the_provider_and_its_hook() -> None:
 @pytest.mark.parametrize("name", compat._PLACES)
 def test_this_version_of_airflow_has_every_name(name: str) -> None:
     assert getattr(compat, name)
-
-
-@pytest.mark.parametrize(
-    ("destination", "package"),
-    [
-        ("gs://lake/users.csv", "airflow-provider-oleria[gcs]"),
-        ("abfs://lake/users.csv", "airflow-provider-oleria[azure]"),
-        (
-            "sftp://host/users.csv",
-            "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer",
-        ),
-        ("hdfs://host/users.csv", "the Airflow provider or fsspec package of that store"),
-    ],
-)
-def test_a_store_that_cannot_be_opened_is_an_error_that_names_what_to_install(
-    destination: str, package: str
-) -> None:
-    with pytest.raises(OleriaInputError, match=rf"cannot be opened: .*\. Install {re.escape(package)}$"):
-        resolve(destination)
 
 
 HEAVY = [

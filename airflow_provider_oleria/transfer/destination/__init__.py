@@ -28,16 +28,20 @@ _UNUSABLE: Final = {
 }
 """URL schemes that Airflow's providers register, but whose filesystems cannot read them (fsspec 2026.9)."""
 
-_PACKAGES: Final = {
-    **dict.fromkeys(("s3", "s3a"), "airflow-provider-oleria[s3]"),
-    **dict.fromkeys(("gs", "gcs"), "airflow-provider-oleria[gcs]"),
-    **dict.fromkeys(("abfs", "abfss"), "airflow-provider-oleria[azure]"),
+_REMEDIES: Final = {
+    **dict.fromkeys(("s3", "s3a"), "Install airflow-provider-oleria[s3]"),
+    **dict.fromkeys(("gs", "gcs"), "Install airflow-provider-oleria[gcs]"),
+    **dict.fromkeys(("abfs", "abfss"), "Install airflow-provider-oleria[azure]"),
+    **dict.fromkeys(
+        ("az", "azure", "wasb", "wasbs"), "Use abfs://, and install airflow-provider-oleria[azure]"
+    ),
     # Older versions have no filesystem, or one that Airflow 2.11 cannot import.
     **dict.fromkeys(
-        ("sftp", "ssh"), "airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer"
+        ("sftp", "ssh"),
+        "Install airflow-provider-oleria[sftp] and apache-airflow-providers-sftp 5.7.2 or newer",
     ),
 }
-"""What to install for a URL scheme."""
+"""What to do for a URL scheme whose filesystem is missing, where an extra brings it."""
 
 _AZURE_HOSTS: Final = (".dfs.core.windows.net", ".blob.core.windows.net")
 
@@ -107,10 +111,14 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
             f"destination {text!r} cannot be opened: {error}. Create the Connection, or correct its id"
         ) from error
     except Exception as error:
-        if isinstance(error, ImportError) or not has_fs(url.scheme):
-            package = _PACKAGES.get(url.scheme, "the Airflow provider or fsspec package of that store")
+        if not has_fs(url.scheme):
             raise OleriaInputError(
-                f"destination {text!r} cannot be opened: {error}. Install {package}"
+                f"destination {text!r} cannot be opened: Airflow has no filesystem for {url.scheme}://. "
+                f"{_remedy_for(url.scheme)}"
+            ) from error
+        if isinstance(error, ImportError):
+            raise OleriaInputError(
+                f"destination {text!r} cannot be opened: {error}. {_remedy_for(url.scheme)}"
             ) from error
         raise store_error(text, error, "opened") from error
     if not path.path.endswith(name := text.rpartition("/")[2]):
@@ -118,6 +126,19 @@ def resolve(destination: str | ObjectStoragePath) -> ObjectStoragePath:
             f"destination {text!r}: this store takes a part of {name!r} for a query; choose a name without '?' and '#'"
         )
     return path
+
+
+def _remedy_for(scheme: str) -> str:
+    """What to do if the filesystem of a URL scheme is missing."""
+    from fsspec.registry import known_implementations
+
+    register = "register it with Airflow as 'Other filesystems' in docs/files.md shows"
+    if scheme in _REMEDIES:
+        return _REMEDIES[scheme]
+    if scheme in known_implementations:
+        hint = known_implementations[scheme].get("err")
+        return f"fsspec has one{f' ({hint})' if hint else ''}: {register}"
+    return f"Correct the scheme; if you have a filesystem for it, {register}"
 
 
 def _checked_url(text: str) -> SplitResult:
