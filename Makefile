@@ -26,7 +26,7 @@ VENV_MUTANTS := .venv-mutants
 
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: help demo test lint types unit unit-2.11 test-stores test-reading test-matrix test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
+.PHONY: help demo test lint types unit unit-2.11 test-stores test-reading test-matrix test-extras test-lowest dist test-dist docs test-system test-system-short test-ui fuzz bench bench-faults bench-transfer bench-formats mutants clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,6 +58,9 @@ test-reading: $(VENV_READING)/.ready ## What pandas, Polars, DuckDB, Spark and o
 
 test-matrix: $(VENV_NOX)/.ready ## The tests on every supported Airflow and Python; the table in docs/versions.md
 	$(VENV_NOX)/bin/nox --sessions tests report
+
+test-extras: $(VENV_NOX)/.ready ## Each extra, under the constraints of the oldest and the newest Airflow
+	$(VENV_NOX)/bin/nox --sessions extras
 
 test-lowest: $(VENV_NOX)/.ready ## The tests with the oldest version of everything that pyproject.toml admits
 	$(VENV_NOX)/bin/nox --sessions tests --tags lowest
