@@ -10,6 +10,7 @@ import json
 import math
 import operator
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -168,8 +169,8 @@ def column_names(name: str, value: object, *, ordered: bool) -> tuple[str, ...]:
     wrong = [item for item in names if not isinstance(item, str) or not item]
     if wrong:
         raise OleriaInputError(f"{name} must hold names of columns, not {wrong[0]!r}")
-    if len(set(names)) < len(names):
-        raise OleriaInputError(f"{name} names a column twice: {', '.join(names)}")
+    if twice := [column for column, times in Counter(names).items() if times > 1]:
+        raise OleriaInputError(f"{name} names a column twice: {', '.join(twice)}")
     return tuple(names if isinstance(names, list | tuple) else sorted(names))
 
 

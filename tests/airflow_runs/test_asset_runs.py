@@ -44,11 +44,6 @@ def events(airflow_db: Path) -> Callable[[str, Run], list[tuple[str, str, dict[s
 Events = Callable[[str, Run], list[tuple[str, str, dict[str, Any]]]]
 
 
-def extra_of(result: dict[str, Any]) -> dict[str, Any]:
-    keys = ("path", "uri", "row_count", "size_bytes", "sha256", "data_context", "download_id")
-    return {key: result[key] for key in keys if key in result}  # a save alone does not know its data context
-
-
 @both_modes
 def test_the_event_of_an_asset_carries_what_was_saved(
     run_dag: RunDag, events: Events, tmp_path: Path, deferrable: bool
@@ -65,7 +60,7 @@ def test_the_event_of_an_asset_carries_what_was_saved(
     run = run_dag(dag)
 
     result = run.xcom("export")
-    assert events("asset", run) == [("file:///lake/risks", "export", extra_of(result))]
+    assert events("asset", run) == [("file:///lake/risks", "export", result)]
     assert result["data_context"] == "risks"
     assert "columns" not in result
 
@@ -86,7 +81,7 @@ def test_an_alias_gets_the_saved_file_as_its_asset_without_its_connection(
     uri = f"s3://{bucket.name}/one & %C3%A9.csv"  # Airflow refuses other than ASCII
     result = run.xcom("export")
     assert (result["path"], result["uri"]) == (bucket.path("one & é.csv"), uri)
-    assert events("alias", run) == [(uri, "export", extra_of(result))]
+    assert events("alias", run) == [(uri, "export", result)]
     assert f"Saved download {result['download_id']} to {uri} in" in run.log
 
 
@@ -112,10 +107,10 @@ def test_each_mapped_task_and_a_save_alone_emit_their_own(
     found = {(uri, extra["path"]): extra for uri, _, extra in events("mapped_assets", run)}
     assert found == {
         **{
-            ("file:///lake/all", result["path"]): extra_of(result)
+            ("file:///lake/all", result["path"]): result
             for result in (run.xcom("export", map_index=0), run.xcom("export", map_index=1))
         },
-        ("file:///lake/risks", f"file://{tmp_path}/risks.csv"): extra_of(run.xcom("save")),
+        ("file:///lake/risks", f"file://{tmp_path}/risks.csv"): run.xcom("save"),
     }
     assert len(found) == 3
 

@@ -51,7 +51,7 @@ def operator(**arguments: Any) -> OleriaDownloadOperator:
         ({"min_rows": "many"}, "min_rows must be a whole number, not 'many'"),
         ({"min_rows": -1}, "min_rows must be at least 0, not -1"),
         ({"min_rows": True}, "min_rows must be a whole number, not True"),
-        ({"required_columns": ["a", "a"]}, "required_columns names a column twice: a, a"),
+        ({"required_columns": ["a", "b", "a"]}, "required_columns names a column twice: a$"),
         ({"required_columns": [1]}, "required_columns must hold names of columns, not 1"),
         ({"exact_columns": "a,b"}, "exact_columns must be a list of column names"),
         ({"exact_columns": {"a", "b"}}, "exact_columns must be a list of column names, not a set"),
