@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -38,16 +39,26 @@ def created(sandbox: Sandbox) -> list[str]:
     return [call.download_id for call in sandbox.calls if call.kind == "create" and call.download_id]
 
 
+def rotate(sandbox: Sandbox, *, client_id: bool) -> None:
+    """Replace the secret, and the client id, in the sandbox and in the Connection: between two requests, for both."""
+
+    async def rotate_both() -> None:
+        (sandbox.rotate_credentials if client_id else sandbox.rotate_secret)()
+        os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"] = sandbox.connection_json()
+
+    assert sandbox._loop
+    asyncio.run_coroutine_threadsafe(rotate_both(), sandbox._loop).result()
+
+
 @contextmanager
 def when(happened: Callable[[], bool], then: Callable[[], Any]) -> Iterator[None]:
-    """Do something as soon as something else has happened, from another thread."""
+    """Do something as soon as something else has happened, from another thread; not after the block has ended."""
+    ended = threading.Event()
 
     def watch() -> None:
-        deadline = time.monotonic() + 60
         while not happened():
-            if time.monotonic() > deadline:
+            if ended.wait(0.01):
                 return
-            time.sleep(0.01)
         then()
 
     thread = threading.Thread(target=watch)
@@ -55,4 +66,5 @@ def when(happened: Callable[[], bool], then: Callable[[], Any]) -> Iterator[None
     try:
         yield
     finally:
+        ended.set()
         thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from airflow_provider_oleria.sandbox import Fault, Sandbox
 from tests.airflow_names import DAG
 
 from .conftest import REMEMBERS, Run, RunDag, new_dag
-from .exports import created, export_dag, remembering, when
+from .exports import created, export_dag, remembering, rotate, when
 from .test_download_runs import assert_whole, both_modes
 
 Clear = Callable[[DAG, Run], Run]
@@ -407,23 +406,16 @@ def test_a_retry_after_a_timeout_starts_again_if_resume_window_is_short(
 
 
 @both_modes
-def test_a_secret_rotated_mid_wait_is_picked_up(
-    run_dag: RunDag,
-    oleria_sandbox: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    deferrable: bool,
+@pytest.mark.parametrize("client_id", [False, True], ids=["secret", "client id and secret"])
+def test_a_rotation_mid_wait_is_picked_up(
+    run_dag: RunDag, oleria_sandbox: Sandbox, tmp_path: Path, *, client_id: bool, deferrable: bool
 ) -> None:
-    def rotate() -> None:
-        oleria_sandbox.rotate_secret()
-        # The new key reaches the Connection, then the export ends.
-        os.environ["AIRFLOW_CONN_OLERIA_DEFAULT"] = oleria_sandbox.connection_json()
+    def rotate_and_end() -> None:
+        rotate(oleria_sandbox, client_id=client_id)
         oleria_sandbox.settings.update({"export_seconds": 0})
 
     oleria_sandbox.settings.export_seconds = 3600
-    # Held back, so that no request falls between the two halves of the rotation.
-    oleria_sandbox.fail(Fault(kind="get", nth=3, delay=1))
-    with when(lambda: oleria_sandbox.count("get") >= 3, rotate):
+    with when(lambda: oleria_sandbox.count("get") >= 3, rotate_and_end):
         run = run_dag(export_dag(tmp_path, deferrable=deferrable))
 
     assert run.states == {"export": "success"}

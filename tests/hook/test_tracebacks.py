@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -16,6 +17,7 @@ from airflow_provider_oleria.downloads import SaveOptions
 from airflow_provider_oleria.exceptions import OleriaError
 from airflow_provider_oleria.hooks.oleria import OleriaHook
 from airflow_provider_oleria.sandbox import Fault, Sandbox
+from airflow_provider_oleria.triggers.oleria import OleriaDownloadTrigger
 from tests.leaks import assert_no_secret
 
 from .conftest import Ask
@@ -163,6 +165,31 @@ def test_an_interrupted_call_shows_no_secret(
     assert_nothing_shown(raised.value, oleria_sandbox)
     assert any("requests" in frame for frame in frames(raised.value)), "the frames themselves are kept"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["token", "get", "create"])
+def test_a_cancelled_call_shows_no_secret(oleria_sandbox: Sandbox, download_id: str, kind: str) -> None:
+    """Airflow cancels the trigger of a deferral that has timed out."""
+
+    async def main() -> None:
+        if kind == "create":
+            call: asyncio.Task[object] = asyncio.create_task(OleriaHook().acreate_download("identities"))
+        else:
+            wait = OleriaDownloadTrigger(download_id, poll_interval=0.01).run()
+            call = asyncio.create_task(anext(wait))
+        while not oleria_sandbox.count(kind):  # noqa: ASYNC110  # the sandbox has its own thread
+            await asyncio.sleep(0.01)
+        call.cancel()
+        await call
+
+    oleria_sandbox.reset()
+    if kind == "token":
+        TOKENS.clear()
+    oleria_sandbox.fail(Fault(kind, hang=60, times=None))
+    with pytest.raises(asyncio.CancelledError) as raised:
+        asyncio.run(main())
+    assert any("async_client.py" in frame for frame in frames(raised.value)), "the frames themselves are kept"
+    assert_nothing_shown(raised.value, oleria_sandbox)
 
 
 def test_an_interrupted_transfer_in_parts_shows_no_secret(
