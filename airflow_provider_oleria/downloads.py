@@ -161,7 +161,7 @@ class DownloadStatus(StrEnum):
         return cls(text) if text in tuple(cls) else text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Download(dict[str, Any]):
     """A download as the API describes it: the remote job.
 
@@ -171,19 +171,27 @@ class Download(dict[str, Any]):
     :param status: a :class:`DownloadStatus`, or the text of a status that this version does not know.
     :param error: of a failed download, the vendor's code and message.
     :param url: of a completed download, the presigned URL of the CSV, valid for 5 minutes. It is a credential: do not
-        log, return or store it. Copies and pickles lack it.
+        log, return or store it. Copies and pickles lack it, and so does what is made of the fields, as by ``asdict()``.
     """
 
     download_id: str
     status: str
-    error: str | None = None
-    url: str | None = field(default=None, repr=False)
+    error: str | None
 
-    def __post_init__(self) -> None:
-        self.update(download_id=self.download_id, status=str(self.status), error=self.error)
+    def __init__(
+        self, download_id: str, status: str, error: str | None = None, url: str | None = None
+    ) -> None:
+        vars(self).update(download_id=download_id, status=status, error=error, _url=url)
+        self.update(download_id=download_id, status=str(status), error=error)
+
+    @property
+    def url(self) -> str | None:
+        """No field: Airflow and pydantic store a dataclass by its fields, also where it is part of another one."""
+        url: str | None = vars(self)["_url"]
+        return url
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "url": None}
+        return {**vars(self), "_url": None}
 
 
 @dataclass(frozen=True)

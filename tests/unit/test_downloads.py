@@ -6,10 +6,11 @@ import copy
 import json
 import pickle
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from airflow_provider_oleria.downloads import (
     Column,
@@ -61,6 +62,29 @@ def test_a_download_shows_stores_and_copies_no_presigned_url() -> None:
     assert "f00" not in repr(stored)
     assert download.url
     assert pickle.loads(pickle.dumps(download)) == Download("id-1", DownloadStatus.COMPLETED)  # noqa: S301  # our own
+
+
+def test_no_presigned_url_is_in_what_libraries_make_of_the_fields_of_a_download() -> None:
+    """Airflow and pydantic store a dataclass of a task's own by its fields, and those of the dataclasses in it."""
+
+    @dataclass
+    class Report:
+        download: Any
+
+    class Model(BaseModel):
+        typed: Download
+        untyped: Any
+
+    download = Download("id-1", DownloadStatus.COMPLETED, url="https://s3.example/?X-Amz-Signature=f00")
+    results = [
+        asdict(download),
+        astuple(download),
+        asdict(Report(download)),
+        Model(typed=download, untyped=[download]).model_dump(),
+        TypeAdapter(Download).dump_python(download),
+    ]
+    assert download.url
+    assert "f00" not in repr(results)
 
 
 def test_results_are_plain_dicts_for_airflow() -> None:
