@@ -99,12 +99,12 @@ def test_tokens_revoked_for_everyone(scenario: Scenario) -> None:
 
 
 @pytest.mark.short
-def test_secret_rotated(scenario: Scenario) -> None:
+def test_client_id_and_secret_rotated(scenario: Scenario) -> None:
     scenario.run(here=3, deferred=3)
     scenario.until_polled(1)
     # In Oleria both keys live until the old one is deleted; the sandbox has one, so no request may arrive in between.
     scenario.line.cut()
-    scenario.sandbox.rotate_secret()
+    scenario.sandbox.rotate_credentials()
     scenario.cluster.change_connection(scenario.line.connection())
     scenario.line.restore()
     scenario.until_polled(1)
