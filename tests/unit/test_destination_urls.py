@@ -28,6 +28,14 @@ OTHERS = "register it with Airflow as 'Other filesystems' in docs/files.md shows
 
 
 @pytest.mark.parametrize(
+    "destination", ["s3://lake", "gs://aws@lake", "abfs://lake", "sftp://conn@server", "s3://lake/", ""]
+)
+def test_a_bucket_or_a_folder_is_no_file(destination: str) -> None:
+    with pytest.raises(OleriaInputError, match="destination must be the path of a file, not"):
+        resolve(destination)
+
+
+@pytest.mark.parametrize(
     "destination", ["s3://[lake/out.csv", "s3://lake]/out.csv", "abfs://[lake]@az/out.csv"]
 )
 def test_a_malformed_url_is_refused(destination: str) -> None:

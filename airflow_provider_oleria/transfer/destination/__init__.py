@@ -43,6 +43,9 @@ _REMEDIES: Final = {
 }
 """What to do for a URL scheme whose filesystem is missing, where an extra brings it."""
 
+_WITH_BUCKET: Final = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "sftp", "ssh")
+"""URL schemes whose first part is a bucket, a container or a server."""
+
 _AZURE_HOSTS: Final = (".dfs.core.windows.net", ".blob.core.windows.net")
 
 
@@ -148,6 +151,8 @@ def _checked_url(text: str) -> SplitResult:
         url = urlsplit(text)
     except ValueError as error:
         raise OleriaInputError(f"destination {text!r} is not a URL: {error}") from error
+    if url.scheme in _WITH_BUCKET and not url.path:
+        raise OleriaInputError(f"destination must be the path of a file, not {text!r}, which names none")
     conn_id, _, host = url.netloc.rpartition("@")
     if url.scheme in ("", "file", "local") and (host or not url.path.startswith("/")):
         raise OleriaInputError(f"destination must be an absolute path or a URL, not {text!r}")
