@@ -23,7 +23,8 @@ EXTRAS = ".[parquet,zstd,s3,openlineage]"
 PATHS = ["tests/unit", "tests/hook", "tests/transfer"]
 
 # Airflow 2.11 does not work with universal-pathlib 0.3, which its constraints exclude and its metadata do not.
-LOWEST = ["--resolution", "lowest-direct", "universal-pathlib<0.3"]
+# Without a limit, newer releases of what Airflow brings raise aiohttp above its lowest version.
+LOWEST = ["--resolution", "lowest-direct", "universal-pathlib<0.3", "aiohttp<3.12"]
 
 # Airflow 3.2.2 runs no task with later ones, which its metadata admits.
 ADMITTED = {"3.2.2": ["fastapi<0.156", "svcs<26.2"]}
