@@ -67,13 +67,11 @@ class MovedFile:
         self._fs.makedirs(folder, exist_ok=True)
         self._fs.invalidate_cache(folder)
         with suppress(Exception):  # in a folder that cannot be listed they remain
-            for found in self._fs.ls(
-                folder, detail=False
-            ):  # FTP (fsspec 2026.9) lists names without the folder
-                if is_part_of(PurePosixPath(found).name, name):
-                    leftover = str(PurePosixPath(folder, PurePosixPath(found).name))
+            for found in self._fs.ls(folder, detail=False):
+                leftover = PurePosixPath(found).name  # FTP (fsspec 2026.9) lists names without the folder
+                if is_part_of(leftover, name):
                     log.info("Removing %s, left behind by a process that was killed.", leftover)
-                    _remove(self._fs, leftover)
+                    _remove(self._fs, str(PurePosixPath(folder, leftover)))
         self._file = self._fs.open(self._part, "wb")
 
     def write(self, data: bytes, /) -> None:
