@@ -52,6 +52,9 @@ class Supervisor:
         if threading.current_thread().name.startswith("loop"):
             # There is one such thread: the answer would never be read.
             self.stuck.append(type(message).__name__)
+        elif threading.current_thread() is threading.main_thread():
+            # Airflow 3.3.1 itself calls it on the event loop, and notices that.
+            raise RuntimeError("the event loop would wait for itself")
         else:
             asyncio.run_coroutine_threadsafe(asyncio.to_thread(str), self.loop).result()
             self.answered += 1
