@@ -49,7 +49,7 @@ SETTINGS = {"cert": "SSL_CERT_FILE", "index-url": "UV_DEFAULT_INDEX", "proxy": "
 
 def main(folder: str, *arguments: str) -> None:
     try:
-        import ensurepip  # noqa: F401
+        import ensurepip  # noqa: F401  # only to see whether it is there
     except ImportError:
         sys.exit(
             f"{sys.executable} cannot make virtual environments. Debian, Ubuntu: apt install python3-venv"
@@ -64,7 +64,7 @@ def main(folder: str, *arguments: str) -> None:
 def run(*command: str) -> None:
     """Run a command. If it fails, print its output and end with the remedy."""
     print(*command, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603  # main's
     if done.returncode:
         print(done.stdout, flush=True)
         sys.exit(next((remedy for pattern, remedy in REMEDIES if re.search(pattern, done.stdout)), 1))
@@ -73,7 +73,7 @@ def run(*command: str) -> None:
 def settings_of_pip(python: str) -> dict[str, str]:
     """The settings of pip that uv needs as well, from pip's files and variables."""
     command = [python, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603
+    listed = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603  # pip's
     found = {}
     for section in ("global", "install", ":env:"):  # a later one takes precedence
         for name, value in re.findall(rf"^{section}\.([\w-]+)=(.+)$", listed, re.MULTILINE):

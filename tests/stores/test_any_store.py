@@ -193,6 +193,14 @@ def test_a_file_that_was_moved_is_published_whatever_the_store_reports(
     assert f"/lake/out.csv is written, although the store reported an error: {problem}" in caplog.text
 
 
+def assert_fails_and_keeps_the_previous_file(store: fsspec.AbstractFileSystem, match: str) -> None:
+    store.pipe(PATH, b"night 1")
+    with pytest.raises(OleriaDestinationError, match=match), publish(resolve(PATH), 0) as file:
+        file.write(b"night 2")
+
+    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+
+
 def test_a_move_that_failed_is_an_error_even_if_the_previous_file_has_the_same_size(
     store: fsspec.AbstractFileSystem, behave: Behave
 ) -> None:
@@ -201,14 +209,7 @@ def test_a_move_that_failed_is_an_error_even_if_the_previous_file_has_the_same_s
             raise TimeoutError("no response in time")
 
     behave(Failing)
-    store.pipe(PATH, b"night 1")
-    with (
-        pytest.raises(OleriaDestinationError, match="no response in time"),
-        publish(resolve(PATH), 0) as file,
-    ):
-        file.write(b"night 2")
-
-    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+    assert_fails_and_keeps_the_previous_file(store, "no response in time")
 
 
 @pytest.mark.parametrize("problem", [PermissionError("stat is not permitted"), ConnectionResetError("reset")])
@@ -243,14 +244,7 @@ def test_a_file_that_the_store_has_not_kept_whole_does_not_replace_the_previous_
             return {**super().info(path), "size": 2} if path.endswith(".part") else super().info(path)
 
     behave(Forgetting)
-    store.pipe(PATH, b"night 1")
-    with (
-        pytest.raises(OleriaDestinationError, match="the store has kept 2 of 7 bytes of the new file"),
-        publish(resolve(PATH), 0) as file,
-    ):
-        file.write(b"night 2")
-
-    assert {path: store.cat(path) for path in store.find("")} == {"/lake/out.csv": b"night 1"}
+    assert_fails_and_keeps_the_previous_file(store, "the store has kept 2 of 7 bytes of the new file")
 
 
 def test_a_copied_file_is_published_even_if_the_temporary_one_cannot_be_removed(

@@ -152,7 +152,7 @@ def test_a_destination_keeps_its_connection_in_every_copy(destination: Any, kept
     part = dag.partial_subset(names) if hasattr(dag, "partial_subset") else dag
     for name in names:
         task = dag.task_dict[name]
-        copies = [task, copy.deepcopy(task), pickle.loads(pickle.dumps(task)), part.task_dict[name]]  # noqa: S301
+        copies = [task, copy.deepcopy(task), pickle.loads(pickle.dumps(task)), part.task_dict[name]]  # noqa: S301  # our own
         assert [copied.destination for copied in copies] == [kept] * 4
 
 
